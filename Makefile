@@ -1,0 +1,39 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?= -n 2
+DEMO_ARGS ?=
+
+.PHONY: help setup demo test lint format doctor clean
+
+help:
+	@echo 'make demo    train and evaluate a detector on mixed images that it draws itself'
+	@echo 'make test    run the test suite'
+	@echo 'make lint    run the linter          make format  let it mend what it can'
+	@echo 'make doctor  say what is installed, and what is broken'
+	@echo 'make setup   only install, into $(VENV); the others do it when it is needed'
+
+setup: $(READY)
+
+$(READY): requirements.txt pyproject.toml tools/setup_venv.sh
+	@PYTHON='$(PYTHON)' VENV='$(VENV)' bash tools/setup_venv.sh
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python tools/demo.py $(DEMO_ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+
+doctor: $(READY)
+	@$(BIN)/python tools/doctor.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,13 @@
+_base_ = './bccd.py'
+
+mix = dict(type='MixSubPatches', patch_size=16, grid=2)
+train_pipeline = [*_base_.train_pipeline[:-1], mix, _base_.train_pipeline[-1]]
+# Before LoadAnnotations: results are scored in the plain frame.
+test_pipeline = [*_base_.test_pipeline[:2], mix, *_base_.test_pipeline[2:]]
+
+train_dataloader = dict(
+    dataset=dict(datasets=[
+        dict(part, pipeline=train_pipeline) for part in _base_.train_dataloader.dataset.datasets
+    ]))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

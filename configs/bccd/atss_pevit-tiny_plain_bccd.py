@@ -1,0 +1,12 @@
+# The control of atss_pevit-tiny_mix_bccd.py: the same detector on the plain images.
+#   python tools/train.py configs/bccd/atss_pevit-tiny_plain_bccd.py
+# @TODO@
+_base_ = [
+    '../_base_/models/atss_pevit-bccd_mix.py', '../_base_/datasets/bccd.py',
+    '../_base_/schedules/adamw_30e_bccd.py', '../_base_/default_runtime.py'
+]
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=16),
+    backbone=dict(grid=1),
+    bbox_head=dict(anchor_generator=dict(strides=[8, 16, 32])))

@@ -1,0 +1,33 @@
+"""What today's PyTorch needs for MMDetection 3.3 to run.
+
+Each piece mends one upstream limitation, names it, and acts only where the real thing is missing.
+:func:`apply` has to run before ``mmdet.models`` is imported; ``custom_imports`` comes early enough.
+"""
+from importlib.util import find_spec
+
+__all__ = ['apply']
+
+
+def apply() -> dict:
+    """Put every mend that this installation needs in force; calling it again changes nothing.
+
+    Packages that are not installed are passed over, so that the parts of this project which need
+    only NumPy keep working without PyTorch or MMDetection.
+
+    Returns:
+        dict[str, bool]: For ``torchvision_schemas``, ``mmcv_ext`` and ``checkpoint_hook``: whether
+        the mend is in force.
+    """
+    report = dict(torchvision_schemas=False, mmcv_ext=False, checkpoint_hook=False)
+    if find_spec('torch') is None:
+        return report
+
+    from .mmcv_ext import install_stand_in
+    from .torchvision_schemas import declare_schemas
+    # torchvision comes first: mmengine and timm import it.
+    report['torchvision_schemas'] = declare_schemas()
+    report['mmcv_ext'] = install_stand_in()
+    if find_spec('mmengine') is not None and find_spec('mmdet') is not None:
+        from .checkpoint import register_checkpoint_hook
+        report['checkpoint_hook'] = register_checkpoint_hook()
+    return report

@@ -1,0 +1,3 @@
+from mmppvit.datasets.transforms.mixing import MixSubPatches
+
+__all__ = ['MixSubPatches']

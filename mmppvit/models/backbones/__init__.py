@@ -1,0 +1,3 @@
+from mmppvit.models.backbones.pevit import PEViT
+
+__all__ = ['PEViT']

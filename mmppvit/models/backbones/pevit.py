@@ -1,0 +1,189 @@
+"""PEViT, a vision transformer without positions, as a detection backbone."""
+from __future__ import annotations
+
+from functools import partial
+
+from mmppvit.models.layers import MixedPatchEmbed, ReferenceEncoding
+from mmppvit.models.pretrained import load_pretrained
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from timm.layers import trunc_normal_
+from timm.models.vision_transformer import Block
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+__all__ = ['PEViT']
+
+_ARCHS = {  # those of DeiT
+    'tiny': dict(embed_dims=192, num_layers=12, num_heads=3),
+    'small': dict(embed_dims=384, num_layers=12, num_heads=6),
+    'base': dict(embed_dims=768, num_layers=12, num_heads=12),
+}
+
+
+_norm = partial(nn.LayerNorm, eps=1e-6)
+
+
+def _resolve_arch(arch: str | dict) -> dict:
+    if isinstance(arch, str):
+        if arch not in _ARCHS:
+            raise ValueError(f'arch {arch!r} is unknown: choose one of {sorted(_ARCHS)} or give a '
+                             'dict with embed_dims, num_layers and num_heads')
+        arch = _ARCHS[arch]
+    known = {'embed_dims', 'num_layers', 'num_heads', 'mlp_ratio'}
+    if set(arch) - known or {'embed_dims', 'num_layers', 'num_heads'} - set(arch):
+        raise ValueError(f'arch needs embed_dims, num_layers, num_heads and may have mlp_ratio; '
+                         f'got {sorted(arch)}')
+    if arch['embed_dims'] % arch['num_heads']:
+        raise ValueError(f'embed_dims {arch["embed_dims"]} is not a multiple of num_heads '
+                         f'{arch["num_heads"]}')
+    return {'mlp_ratio': 4., **arch}
+
+
+@MODELS.register_module()
+class PEViT(BaseModule):
+    """Position-free ViT (Hao et al., arXiv 2306.03679) for images mixed with ``grid``.
+
+    No position enters anywhere: shuffling the patches of the input shuffles the cells of the
+    output in the same way and changes nothing else. The class token of the classifier is left
+    out. The stride of the output is ``patch_size / grid`` pixels of the mixed image, which are
+    ``patch_size`` pixels of the plain one.
+
+    ImageNet weights come through ``init_cfg=dict(type='Pretrained', checkpoint=FILE)``, FILE
+    being a timm or DeiT ViT, another PEViT or a detector with one, as ``.pth`` or
+    ``.safetensors``: see :func:`mmppvit.models.pretrained.load_pretrained`.
+
+    Args:
+        arch (str | dict): 'tiny', 'small', 'base' (DeiT's), or a dict with ``embed_dims``,
+            ``num_layers``, ``num_heads`` and optionally ``mlp_ratio``.
+        patch_size (int): Side of a patch of the plain image in pixels.
+        grid (int): Sub-patches per side that were mixed into one; 1 for plain images.
+        in_channels (int): Channels of the image.
+        nonlinear_embed (bool): The paper's embedding with GELU and a 1x1 convolution.
+        reference_encoding (bool): The paper's reference-based encoding after the embedding.
+        out_indices (int | Sequence[int]): Blocks whose output is returned; may be negative. Those
+            after the last one are not built.
+        drop_path_rate (float): Stochastic depth of the last block; it grows linearly up to it.
+        frozen_stages (int): -1 trains all, 0 freezes the embedding, n the first n blocks also.
+        with_cp (bool): Recompute the blocks in the backward pass to save memory.
+        final_norm (bool): Layer norm on the output of the last block.
+        init_cfg (dict, optional): Initialisation; see above.
+    """
+
+    def __init__(self,
+                 arch: str | dict = 'small',
+                 patch_size: int = 16,
+                 grid: int = 2,
+                 in_channels: int = 3,
+                 nonlinear_embed: bool = False,
+                 reference_encoding: bool = True,
+                 out_indices: int | tuple[int, ...] = -1,
+                 drop_path_rate: float = 0.,
+                 frozen_stages: int = -1,
+                 with_cp: bool = False,
+                 final_norm: bool = True,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        arch = _resolve_arch(arch)
+        self.embed_dims = arch['embed_dims']
+        self.num_layers = arch['num_layers']
+        self.out_indices = self._resolve_indices(out_indices)
+        self.with_cp = with_cp
+        self.patch_embed = MixedPatchEmbed(patch_size, grid, in_channels, self.embed_dims,
+                                           nonlinear_embed)
+        self.reference_encoding = ReferenceEncoding(self.embed_dims) \
+            if reference_encoding else nn.Identity()
+        rates = torch.linspace(0, drop_path_rate, self.num_layers).tolist()
+        # Blocks or norms whose output nobody reads would have no gradient, which DDP refuses.
+        self.blocks = nn.ModuleList(
+            Block(self.embed_dims, arch['num_heads'], arch['mlp_ratio'], qkv_bias=True,
+                  drop_path=rate, norm_layer=_norm) for rate in rates[:self.out_indices[-1] + 1])
+        use_norm = final_norm and self.num_layers - 1 in self.out_indices
+        self.norm = _norm(self.embed_dims) if use_norm else nn.Identity()
+        self.frozen_stages = self._check_frozen(frozen_stages)
+        self.apply(_init_linear)
+        self._freeze()
+
+    def _resolve_indices(self, indices: int | tuple[int, ...]) -> tuple[int, ...]:
+        indices = (indices, ) if isinstance(indices, int) else tuple(indices)
+        resolved = tuple(sorted(i + self.num_layers if i < 0 else i for i in indices))
+        if not resolved or resolved[0] < 0 or resolved[-1] >= self.num_layers:
+            raise ValueError(f'out_indices {indices} do not fit {self.num_layers} blocks')
+        return resolved
+
+    def _check_frozen(self, stages: int) -> int:
+        if not -1 <= stages <= self.num_layers:
+            raise ValueError(f'frozen_stages {stages} is not between -1 and the number of blocks, '
+                             f'{self.num_layers}')
+        return stages
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        return [self.patch_embed, self.reference_encoding, *self.blocks[:self.frozen_stages]]
+
+    def _freeze(self) -> None:
+        for module in self._frozen_modules():
+            module.eval()
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> PEViT:
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def init_weights(self) -> None:
+        """Load ``init_cfg.checkpoint``, once and with a printed account of every tensor."""
+        if not isinstance(self.init_cfg, dict) or self.init_cfg.get('type') != 'Pretrained':
+            if self.init_cfg:
+                super().init_weights()
+        elif not self.is_init:
+            load_pretrained(self, **{k: v for k, v in self.init_cfg.items() if k != 'type'})
+            self.is_init = True
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning-rate decay.
+
+        Args:
+            param_name (str): Full name of the parameter.
+            prefix (str): The part of the name up to this backbone, ``'backbone.'`` in detectors.
+
+        Returns:
+            tuple[int, int]: Its depth, 0 for the embedding to ``num_layers + 1`` for what follows
+            the last block, and the number of depths.
+        """
+        num_depths = self.num_layers + 2
+        if not param_name.startswith(prefix):
+            return num_depths - 1, num_depths
+        name = param_name[len(prefix):]
+        if name.startswith(('patch_embed', 'reference_encoding')):
+            return 0, num_depths
+        if name.startswith('blocks.'):
+            return int(name.split('.')[1]) + 1, num_depths
+        return num_depths - 1, num_depths
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(B, C, H, W) -> one (B, D, H / stride, W / stride) for each of ``out_indices``."""
+        x = self.patch_embed(x)
+        shape = x.shape[2:]
+        x = self.reference_encoding(x.flatten(2).transpose(1, 2))
+        outs = []
+        for i, block in enumerate(self.blocks):
+            if self.with_cp and x.requires_grad:
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+            if i in self.out_indices:
+                out = self.norm(x) if i == self.num_layers - 1 else x
+                outs.append(out.transpose(1, 2).unflatten(2, shape).contiguous())
+        return tuple(outs)
+
+
+def _init_linear(module: nn.Module) -> None:
+    """DeiT's initialisation."""
+    if isinstance(module, (nn.Linear, nn.Conv2d)):
+        trunc_normal_(module.weight, std=.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

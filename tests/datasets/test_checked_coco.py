@@ -1,0 +1,208 @@
+"""``CheckedCocoDataset``: every silent failure of ``CocoDataset`` is one error with a remedy."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mmppvit  # noqa: F401, must come before mmdet and timm
+
+# isort: split
+import cv2
+import numpy as np
+import pytest
+from mmdet.registry import DATASETS
+from mmengine.registry import DefaultScope
+
+PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs')]
+CLASSES = ('cat', 'dog')
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
+
+
+def _picture(height: int = 48, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def _write_coco(root: Path, names: tuple[str, ...] = CLASSES, boxes: int = 1,
+                file_name: str = 'a.jpg') -> None:
+    content = dict(
+        images=[dict(id=1, file_name=file_name, height=48, width=64)],
+        categories=[dict(id=3 * i + 1, name=name) for i, name in enumerate(names)],
+        annotations=[dict(id=i + 1, image_id=1, category_id=1, bbox=[4, 4, 20, 20], area=400,
+                          iscrowd=0) for i in range(boxes)])
+    (root / 'coco.json').write_text(json.dumps(content))
+
+
+@pytest.fixture
+def root(tmp_path):
+    _write_coco(tmp_path)
+    cv2.imwrite(str(tmp_path / 'a.jpg'), _picture())
+    return tmp_path
+
+
+def _build(root: Path, classes=CLASSES, **kwargs):
+    cfg = dict(type='CheckedCocoDataset', data_root=str(root), ann_file='coco.json',
+               data_prefix=dict(img=''), metainfo=dict(classes=classes), pipeline=PIPELINE)
+    cfg.update(kwargs)
+    return DATASETS.build(cfg)
+
+
+def test_what_fits_is_passed_on(root):
+    dataset = _build(root)
+    assert len(dataset) == 1
+    assert dataset.metainfo['classes'] == CLASSES
+    sample = dataset[0]
+    np.testing.assert_array_equal(sample['inputs'].numpy(),
+                                  cv2.imread(str(root / 'a.jpg')).transpose(2, 0, 1))
+    assert sample['data_samples'].gt_instances.bboxes.tensor.tolist() == [[4, 4, 24, 24]]
+
+
+def test_fewer_classes_than_the_json_are_fine(root):
+    _write_coco(root, ('cat', 'dog', 'horse'))
+    assert len(_build(root, ('cat', 'horse'))) == 1
+
+
+@pytest.mark.parametrize(('classes', 'message'), [
+    (('cat', 'bird'), r"\['bird'\] are not in the json: metainfo.classes is \['cat', 'bird'\], "
+     r".*coco.json has \['cat', 'dog'\]. Set metainfo=dict\(classes="),
+    (('Cat', 'dog'), r"\['Cat'\] are not in the json"),
+    (('dog', 'cat'), r"another order .* is \['dog', 'cat'\], .* has \['cat', 'dog'\]. "
+     r"Write them as \('cat', 'dog'\)"),
+    (('cat', 'cat'), 'another order'),
+    ('cat', r"is the string 'cat'; write \('cat', \)"),
+    ((), r'metainfo.classes is \[\], .* has'),
+], ids=['missing', 'case', 'order', 'twice', 'string', 'none'])
+def test_classes_that_do_not_fit(root, classes, message):
+    with pytest.raises(ValueError, match=message):
+        _build(root, classes)
+
+
+def test_forgotten_metainfo_does_not_mean_no_boxes(root):
+    """``CocoDataset`` then looks for COCO's 80 classes and finds a few, or none."""
+    with pytest.raises(ValueError, match=r"are not in the json.*has \['cat', 'dog'\]"):
+        _build(root, metainfo=None)
+
+
+@pytest.mark.parametrize('content', [
+    '[]', '{}', 'not json', '', '"text"', '{"images": [], "annotations": []}',
+    '{"images": [], "annotations": [], "categories": ["cat"]}',
+    '{"images": [], "annotations": [], "categories": [{"id": 1}]}',
+    '{"images": [], "categories": [{"id": 1, "name": "cat"}]}',
+])
+def test_a_json_that_is_not_coco(root, content):
+    (root / 'coco.json').write_text(content)
+    with pytest.raises(ValueError, match=r'coco.json is not a COCO annotation file'):
+        _build(root)
+
+
+def test_a_missing_json(root):
+    with pytest.raises(FileNotFoundError, match=r'no annotation file .*nowhere.json: set '):
+        _build(root, ann_file='nowhere.json')
+
+
+def test_nothing_left_after_filtering(root):
+    _write_coco(root, boxes=0)
+    message = r'1 images with 0 usable boxes, and filter_cfg=.*filter_empty_gt.* keeps none'
+    with pytest.raises(ValueError, match=message):
+        _build(root, filter_cfg=dict(filter_empty_gt=True, min_size=1))
+    assert len(_build(root)) == 1  # nothing to filter: the image stays
+
+
+def test_nothing_left_because_of_the_size(root):
+    with pytest.raises(ValueError, match=r"1 images with 1 usable boxes.*'min_size': 100"):
+        _build(root, filter_cfg=dict(min_size=100))
+
+
+def _error_of(root: Path) -> str:
+    with pytest.raises(OSError, match='cannot be used') as caught:
+        _build(root)[0]
+    return str(caught.value)
+
+
+@pytest.mark.parametrize('share', [.05, .5, .9, .99])
+def test_a_truncated_jpeg_is_named(root, share):
+    content = (root / 'a.jpg').read_bytes()
+    (root / 'a.jpg').write_bytes(content[:int(len(content) * share)])
+    message = _error_of(root)
+    assert 'a.jpg (listed in ' in message
+    assert 'restore the file' in message
+
+
+@pytest.mark.parametrize('share', [.05, .5, .9, .99])
+def test_a_truncated_png_is_named(root, share):
+    _write_coco(root, file_name='a.png')
+    cv2.imwrite(str(root / 'a.png'), _picture())
+    content = (root / 'a.png').read_bytes()
+    (root / 'a.png').write_bytes(content[:int(len(content) * share)])
+    assert 'a.png (listed in ' in _error_of(root)
+
+
+def test_a_jpeg_with_bytes_after_its_end_is_whole(root):
+    """Some cameras write there; the strict decoder must accept what it decodes."""
+    with open(root / 'a.jpg', 'ab') as file:
+        file.write(bytes(5000))
+    assert _build(root)[0]['inputs'].shape == (3, 48, 64)
+
+
+@pytest.mark.parametrize('content', [b'<html>404 Not Found</html>', b'', b'\xff', b'\xff\xd8'],
+                         ids=['html', 'empty', 'one byte', 'marker'])
+def test_a_file_that_is_no_image_is_named(root, content):
+    (root / 'a.jpg').write_bytes(content)
+    message = _error_of(root)
+    assert 'a.jpg (listed in ' in message
+    assert 'take it out of the json' in message
+
+
+def test_a_missing_image_is_named(root):
+    (root / 'a.jpg').unlink()
+    message = _error_of(root)
+    assert 'a.jpg (listed in ' in message
+    assert 'No such file' in message
+
+
+@pytest.mark.parametrize('kind', ['grayscale', 'rgba', '16 bits', '16 bits grayscale', 'bilevel'])
+def test_any_kind_of_file_loads_as_8_bit_colour(root, kind):
+    picture = _picture()
+    stored = {
+        'grayscale': picture[..., 0],
+        'rgba': np.dstack([picture, picture[..., 0]]),
+        '16 bits': picture.astype(np.uint16) * 257,
+        '16 bits grayscale': picture[..., 0].astype(np.uint16) * 257,
+        'bilevel': (picture[..., 0] > 127).astype(np.uint8) * 255,
+    }[kind]
+    _write_coco(root, file_name='a.png')
+    params = [cv2.IMWRITE_PNG_BILEVEL, 1] if kind == 'bilevel' else []
+    cv2.imwrite(str(root / 'a.png'), stored, params)
+    inputs = _build(root)[0]['inputs'].numpy()
+    grey = {'grayscale': picture[..., :1], '16 bits grayscale': picture[..., :1],
+            'bilevel': (picture[..., :1] > 127) * 255}.get(kind, picture)
+    assert inputs.dtype == np.uint8
+    np.testing.assert_array_equal(inputs, np.broadcast_to(grey, picture.shape).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize('kind', ['grayscale', 'progressive'])
+def test_jpegs_of_other_kinds_load(root, kind):
+    picture = _picture()[..., 0] if kind == 'grayscale' else _picture()
+    cv2.imwrite(str(root / 'a.jpg'), picture,
+                [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == 'progressive')])
+    assert _build(root)[0]['inputs'].shape == (3, 48, 64)
+
+
+def test_pictures_pass_through_mixing(root):
+    pipeline = [*PIPELINE[:2], dict(type='MixSubPatches'), PIPELINE[2]]
+    sample = _build(root, pipeline=pipeline)[0]
+    assert sample['inputs'].shape == (3, 24, 32)
+    assert sample['data_samples'].gt_instances.bboxes.tensor.tolist() == [[2, 2, 12, 12]]
+
+
+def test_errors_of_later_steps_are_not_blamed_on_the_file(root):
+    def step(results: dict) -> dict:
+        raise AssertionError('my own bug')
+
+    with pytest.raises(AssertionError, match=r'^my own bug'):
+        _build(root, pipeline=[PIPELINE[0], step])[0]

@@ -1,0 +1,105 @@
+"""What must import without what, and what a config finds by name."""
+from __future__ import annotations
+
+import ast
+import inspect
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import mmppvit
+
+import pytest
+
+ROOT = Path(mmppvit.__file__).parents[1]
+BLOCKED = ('torch', 'torchvision', 'timm', 'mmcv', 'mmengine', 'mmdet')
+
+
+def _python(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+
+
+def _modules_of(package: str) -> list[str]:
+    path = import_module(package).__path__
+    return [package, *(info.name for info in pkgutil.walk_packages(path, f'{package}.'))]
+
+
+@pytest.mark.parametrize('module', _modules_of('mmppvit.encryption'))
+def test_encryption_needs_neither_torch_nor_mmdet(module):
+    """With both present and failing: nothing may even try, and nothing may be half imported."""
+    done = _python(f'''
+import importlib.util, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {BLOCKED!r}:
+            raise ImportError('blocked: ' + name)
+find_spec = importlib.util.find_spec
+def absent(name, package=None):
+    return None if name.partition('.')[0] in {BLOCKED!r} else find_spec(name, package)
+importlib.util.find_spec = absent
+sys.meta_path.insert(0, Refuse())
+for name in {BLOCKED!r}:
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    raise SystemExit(name + ' was not blocked')
+import {module}
+import numpy, mmppvit.encryption as e
+assert e.mix_sub_patches(numpy.zeros((16, 16), 'uint8')).shape == (8, 8)
+''')
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('module', _modules_of('mmppvit.encryption'))
+def test_encryption_imports_nothing_but_itself(module):
+    """Arrows point one way, also for imports within functions."""
+    tree = ast.parse(inspect.getsource(import_module(module)))
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+             for alias in node.names]
+    names += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    own = [name for name in names if name.startswith('mmppvit')]
+    assert all(name.startswith('mmppvit.encryption') for name in own), own
+    assert not {name.partition('.')[0] for name in names} & set(BLOCKED)
+
+
+REGISTERED = [
+    ('TRANSFORMS', 'MixSubPatches'),
+    ('DATASETS', 'CheckedCocoDataset'),
+    ('MODELS', 'PEViT'),
+    ('MODELS', 'SimpleFeaturePyramid'),
+    ('MODELS', 'LayerNorm2d'),
+    ('HOOKS', 'CheckedLoadHook'),
+    ('OPTIM_WRAPPER_CONSTRUCTORS', 'ViTLayerDecayOptimWrapperConstructor'),
+]
+
+
+@pytest.mark.parametrize(('registry', 'name'), REGISTERED)
+def test_registered_modules_are_found_by_name(registry, name):
+    found = getattr(import_module('mmdet.registry'), registry).get(name)
+    assert found is not None
+    assert found.__name__ == name
+
+
+def test_custom_imports_alone_registers_everything():
+    """As a config does it, in a process that has imported nothing else of ours."""
+    done = _python(f'''
+from mmengine.utils import import_modules_from_strings
+import_modules_from_strings(['mmppvit'])
+import mmdet.registry
+missing = [name for registry, name in {REGISTERED!r}
+           if getattr(mmdet.registry, registry).get(name) is None]
+assert not missing, missing
+''')
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('module', _modules_of('mmppvit'))
+def test_all_names_exist(module):
+    """Every module imports, and has what its ``__all__`` promises."""
+    found = import_module(module)
+    names = getattr(found, '__all__', [])
+    assert not [name for name in names if not hasattr(found, name)]
+    assert len(set(names)) == len(names)

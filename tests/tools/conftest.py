@@ -1,0 +1,73 @@
+"""Running the command-line tools as a user would, but without paying for imports each time."""
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.config import Config
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+
+
+@pytest.fixture
+def run_tool(monkeypatch, tmp_path):
+    """``run_tool('train.py', CONFIG, '--amp')`` runs it in this process, in an empty folder."""
+
+    def run(name: str, *args: object) -> dict:
+        monkeypatch.setattr(sys, 'argv', [str(TOOLS / name), *map(str, args)])
+        monkeypatch.chdir(tmp_path)
+        # A second run in the same process would log into the folder of the first.
+        DetLocalVisualizer._instance_dict.clear()
+        return runpy.run_path(str(TOOLS / name), run_name='__main__')
+
+    return run
+
+
+SMALL = dict(scale=(192, 128), scales=[(192, 128)], crop_size=(96, 128))
+
+
+def shrink(config: Path, out: Path, data_root: Path, **options) -> Path:
+    """A config of the repository, made small: 3 iterations of 2 images, a tiny PEViT, no workers.
+
+    Args:
+        config (Path): The config.
+        out (Path): Folder for the small one.
+        data_root (Path): Folder of the data set.
+        options: Further overrides, dots written as two underscores.
+    """
+    cfg = Config.fromfile(str(config))
+    cfg.custom_data_root = str(data_root)
+    cfg.merge_from_dict(dict(
+        model=dict(
+            backbone=dict(arch=dict(embed_dims=32, num_layers=2, num_heads=2, _delete_=True)),
+            neck=dict(in_channels=32)),
+        train_cfg=dict(max_epochs=1, val_interval=1),
+        default_hooks=dict(logger=dict(interval=1))))
+    for key, count in (('train_dataloader', 6), ('val_dataloader', 3), ('test_dataloader', 3)):
+        loader = cfg[key]
+        loader.update(num_workers=0, persistent_workers=False)
+        for dataset in loader.dataset.get('datasets', [loader.dataset]):
+            dataset.indices = count
+            _shrink_scales(dataset.pipeline)
+    cfg.train_dataloader.batch_size = 2
+    if 'rpn' in cfg.model.test_cfg:
+        cfg.model.train_cfg.rpn_proposal.max_per_img = cfg.model.test_cfg.rpn.max_per_img = 50
+    for thresholds in (cfg.model.test_cfg, cfg.model.test_cfg.get('rcnn', {})):
+        if 'score_thr' in thresholds:
+            thresholds.score_thr = 0.  # after three iterations nothing is sure of itself
+    cfg.merge_from_dict({key.replace('__', '.'): value for key, value in options.items()})
+    path = out / config.name
+    cfg.dump(str(path))
+    return path
+
+
+def _shrink_scales(steps: list) -> None:
+    for step in steps:
+        if isinstance(step, list):
+            _shrink_scales(step)
+            continue
+        step.update({key: small for key, small in SMALL.items() if key in step})
+        _shrink_scales(step.get('transforms', []))

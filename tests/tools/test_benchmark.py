@@ -1,0 +1,73 @@
+"""The benchmark runs and writes the columns it promises; nothing here is timed."""
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = ['suite', 'case', 'shape', 'ms_median', 'ms_p10', 'ms_p90', 'peak_mib', 'baseline',
+           'baseline_ms', 'baseline_peak_mib', 'ratio', 'device', 'cpu', 'threads', 'python',
+           'torch', 'numpy', 'date']
+ENV = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+
+
+def _run(*args: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, 'tools/benchmark.py', *args], cwd=ROOT, env=ENV,
+                          capture_output=True, text=True)
+
+
+def test_transforms(tmp_path):
+    out = tmp_path / 'new' / 'transforms.csv'
+    done = _run('transforms', '--quick', '--out', str(out))
+    assert done.returncode == 0, done.stderr
+    with out.open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert [row['case'] for row in rows] == [
+        'mix_sub_patches P16 g2', 'mix_sub_patches P16 g4', 'mix_sub_patches P32 g4',
+        'mix_sub_patches P24 g3', 'load, mix, pack', 'load, resize, mix, pack']
+    for row in rows:
+        assert row['suite'] == 'transforms'
+        assert row['threads'] == '1'
+        assert 0 < float(row['ms_p10']) <= float(row['ms_median']) <= float(row['ms_p90'])
+        for name in ('peak_mib', 'baseline_ms', 'baseline_peak_mib', 'ratio'):
+            assert float(row[name]) > 0, name
+        assert all(row.values())
+        assert row['case'] in done.stdout
+
+
+def test_the_baseline_of_mixing_computes_the_same(monkeypatch):
+    """Else the comparison would mean nothing; only halves are rounded another way."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import benchmark
+    import numpy as np
+
+    args = (np.random.default_rng(0).integers(0, 256, (48, 72, 3), np.uint8), 24, 3)
+    np.testing.assert_array_equal(benchmark.mix_naively(*args), benchmark.mix_sub_patches(*args))
+
+
+def test_the_steps_of_the_backbone_run(monkeypatch):
+    """In this process: the command measures each in a fresh one, which takes its time."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import benchmark
+
+    for train, kwargs in ((False, dict(grid=1)), (True, dict(grid=0)),
+                          (True, dict(grid=2, fused=False))):
+        benchmark.make_step('tiny', (32, 48), train, 'cpu', False, **kwargs)()
+
+
+@pytest.mark.skipif(not os.access('/proc/self/clear_refs', os.W_OK), reason='needs Linux')
+def test_memory_is_that_of_the_call(monkeypatch):
+    """200 MiB touched are 200 MiB reported, whatever was touched before."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import benchmark
+    import torch
+
+    torch.ones(100 * benchmark.MIB)  # 400 MiB, freed at once
+    grown = benchmark._grown_by(lambda: lambda: torch.ones(50 * benchmark.MIB), 1)
+    assert 190 < grown < 260

@@ -1,0 +1,123 @@
+"""Wrong inputs: each ends in one error that names the remedy, and nothing is lost."""
+from __future__ import annotations
+
+import json
+import shutil
+
+from mmppvit.datasets.drawn_shapes import write_drawn_shapes
+from tests.tools.conftest import shrink
+
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """A small drawn data set in COCO's layout, and the config that fits it."""
+    root = tmp_path / 'drawn'
+    write_drawn_shapes(root, num_train=6, num_val=3, size=(96, 96))
+    return root
+
+
+@pytest.fixture
+def config(configs, tmp_path, drawn):
+    return shrink(configs / 'demo/atss_pevit_mix_shapes.py', tmp_path, drawn)
+
+
+def _replace_image(root, content: bytes) -> str:
+    """Overwrite the first training image; returns its name."""
+    ann_file = root / 'annotations/instances_train2017.json'
+    name = json.loads(ann_file.read_text())['images'][0]['file_name']
+    (root / 'train2017' / name).write_bytes(content)
+    return name
+
+
+def _encode(img: np.ndarray, suffix: str = '.png') -> bytes:
+    return cv2.imencode(suffix, img)[1].tobytes()
+
+
+def test_image_smaller_than_a_patch(config, drawn, tmp_path, run_tool):
+    name = _replace_image(drawn, _encode(np.zeros((4, 64, 3), np.uint8)))
+    with pytest.raises(ValueError, match=f'{name}.*height 12.*smaller than one 16x16 patch'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work')
+
+
+def test_grid_that_does_not_divide_the_patch(config, tmp_path, run_tool):
+    with pytest.raises(ValueError, match='grid 3 does not divide the patch size 16'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work', '--cfg-options',
+                 'model.backbone.grid=3')
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_grayscale_and_alpha_files_train(config, drawn, tmp_path, run_tool, channels):
+    """They are no error: MMDetection's loader makes three channels of them."""
+    shape = (64, 64) if channels == 1 else (64, 64, 4)
+    _replace_image(drawn, _encode(np.full(shape, 99, np.uint8)))
+    run_tool('train.py', config, '--work-dir', tmp_path / 'work')
+    assert (tmp_path / 'work/epoch_1.pth').is_file()
+
+
+def test_truncated_image(config, drawn, tmp_path, run_tool):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    name = _replace_image(drawn, _encode(noise, '.jpg')[:-900])
+    with pytest.raises(OSError, match=f'{name}.*cannot be used.*restore the file'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work')
+
+
+def test_missing_image(config, drawn, tmp_path, run_tool):
+    shutil.rmtree(drawn / 'train2017')
+    with pytest.raises(OSError, match=r'No such file.*restore the file, or take it out'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work')
+
+
+def test_classes_that_do_not_fit(config, tmp_path, run_tool):
+    with pytest.raises(ValueError, match=r"metainfo.classes is \['cat', 'dog'\].*has \['ellipse'"):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work', '--cfg-options',
+                 'custom_classes=cat,dog')
+
+
+def test_head_that_does_not_fit_the_classes(config, tmp_path, run_tool):
+    with pytest.raises(AssertionError, match=r'num_classes.*7.*does not matches'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work', '--cfg-options',
+                 'model.bbox_head.num_classes=7')
+
+
+def test_empty_data_set(config, drawn, tmp_path, run_tool):
+    path = drawn / 'annotations/instances_train2017.json'
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(content, annotations=[])))
+    with pytest.raises(ValueError, match='leaves no image to use: it lists 6 images with 0 usable'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work')
+
+
+def test_missing_json(config, tmp_path, run_tool):
+    with pytest.raises(FileNotFoundError, match='set data_root and ann_file'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work', '--cfg-options',
+                 'custom_data_root=nowhere')
+
+
+def test_missing_config(tmp_path, run_tool):
+    with pytest.raises(FileNotFoundError, match=r'no config absent.py'):
+        run_tool('train.py', 'absent.py')
+
+
+def test_checkpoint_of_another_arch(config, tmp_path, run_tool):
+    run_tool('train.py', config, '--work-dir', tmp_path / 'work')
+    checkpoint = tmp_path / 'work/epoch_1.pth'
+    other = ['--cfg-options', 'model.backbone.grid=1']
+    with pytest.raises(ValueError, match=r'does not fit the model.*\n.*patch_embed.proj.weight'):
+        run_tool('test.py', config, checkpoint, '--work-dir', tmp_path / 'test', *other)
+    with pytest.raises(ValueError, match='does not fit the model'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'work', '--resume', *other)
+    with pytest.raises(ValueError, match='Choose the arch it was made for'):
+        run_tool('train.py', config, '--work-dir', tmp_path / 'other', '--cfg-options',
+                 'model.backbone.init_cfg.type=Pretrained',
+                 f'model.backbone.init_cfg.checkpoint={checkpoint}',
+                 'model.backbone.arch.num_layers=3')
+    assert checkpoint.is_file()
+
+
+def test_missing_checkpoint(config, tmp_path, run_tool):
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint .*absent.pth'):
+        run_tool('test.py', config, tmp_path / 'absent.pth')

@@ -1,0 +1,187 @@
+"""Look at a config's data: what its pipeline makes of a picture, plain beside encrypted."""
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import mmppvit  # noqa: F401, before mmdet, which needs what it makes up for
+from mmppvit.config import load_config
+from mmppvit.visualization import (
+    distinct_colours,
+    draw_instances,
+    enlarge,
+    picture_grid,
+    save_picture,
+)
+
+import matplotlib.pyplot as pyplot
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.datasets.transforms import PackDetInputs
+from mmdet.registry import DATASETS
+from mmdet.structures.bbox import get_box_tensor
+from mmengine.config import DictAction
+from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
+from rich.progress import track
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
+    parser.add_argument('--output-dir', type=Path, default=Path('work_dirs/browse'),
+                        help='receives a PNG for each picture (default: %(default)s)')
+    parser.add_argument('--num', type=int, default=20, help='pictures (default: %(default)s)')
+    parser.add_argument('--not-show', action='store_true', help='only write files')
+    parser.add_argument('--show-interval', type=float, default=2.,
+                        help='seconds a picture stays in the window (default: %(default)s)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction,
+        help='override the config: key=value, key="[a,b]", key=a,b or key="[(a,b),(c,d)]"')
+    return parser.parse_args()
+
+
+def leaf_datasets(dataset) -> list[BaseDataset]:
+    """Data sets below wrappers such as ConcatDataset and RepeatDataset."""
+    if hasattr(dataset, 'datasets'):
+        return [leaf for part in dataset.datasets for leaf in leaf_datasets(part)]
+    if not hasattr(dataset, 'dataset'):
+        return [dataset]
+    if hasattr(dataset, 'pipeline'):
+        raise SystemExit(f'{type(dataset).__name__} combines several pictures into one, which '
+                         'this tool cannot take apart: browse the data set inside of it')
+    return leaf_datasets(dataset.dataset)
+
+
+def encrypts(transform: BaseTransform) -> bool:
+    return type(transform).__module__.startswith('mmppvit.')
+
+
+def run_pipeline(dataset: BaseDataset, index: int) -> list[tuple[str, dict]] | None:
+    """Title and results before the first encryption step and after the last one.
+
+    Both come from one pass, so that random augmentation is the same in both. One entry if no
+    step encrypts; None if the pipeline drops the picture.
+    """
+    steps = [step for step in dataset.pipeline.transforms
+             if not isinstance(step, PackDetInputs)]
+    names = [type(step).__name__ for step in steps if encrypts(step)]
+    results, stages, num_done, late = dataset.get_data_info(index), [], 0, None
+    for step in steps:
+        if encrypts(step) and num_done == 0:
+            stages.append(('plain', copy.deepcopy(results)))
+        without_boxes = 'gt_bboxes' not in results
+        results = step(results)
+        if results is None:
+            return None
+        if without_boxes and 'gt_bboxes' in results and 'scale_factor' in results:
+            late = results  # test pipelines load annotations last, in the frame of the file
+        num_done += encrypts(step)
+        if encrypts(step) and num_done == len(names):
+            stages.append((' + '.join(names), copy.deepcopy(results)))
+    stages = stages or [('plain', results)]
+    if late is not None:
+        set_annotations([stage for _, stage in stages], late)
+    return stages
+
+
+def set_annotations(stages: list[dict], source: dict) -> None:
+    """Give each stage the boxes of ``source``, brought from the frame of the file to its own."""
+    in_file, labels = copy.deepcopy(source['gt_bboxes']), source['gt_bboxes_labels']
+    for stage in stages:
+        boxes = copy.deepcopy(in_file)
+        boxes.rescale_(stage.get('scale_factor', (1., 1.)))
+        stage.update(gt_bboxes=boxes, gt_bboxes_labels=labels)
+        stage.pop('gt_masks', None)
+
+
+def draw_stage(results: dict, metainfo: dict, size: tuple[int, int]) -> np.ndarray:
+    """Picture, boxes and masks of one stage as RGB uint8, pixels enlarged to ``size``."""
+    img = np.ascontiguousarray(np.clip(results['img'], 0, 255).astype(np.uint8)[..., ::-1])
+    scale = np.array([size[0] / img.shape[1], size[1] / img.shape[0]] * 2)
+    labels = results.get('gt_bboxes_labels', np.zeros(0, int))
+    boxes = np.zeros((0, 4))
+    if len(labels):
+        boxes = get_box_tensor(results['gt_bboxes']).numpy() * scale
+    masks = results.get('gt_masks')
+    if masks is not None:
+        masks = [enlarge(mask, size) for mask in masks.to_ndarray()]
+    classes = metainfo['classes']
+    palette = metainfo.get('palette') or ()
+    if len(palette) < len(classes):
+        palette = distinct_colours(len(classes))
+    return draw_instances(enlarge(img, size), boxes, [classes[k] for k in labels],
+                          [tuple(palette[k]) for k in labels], masks)
+
+
+def side_by_side(stages: list[tuple[str, dict]], metainfo: dict) -> np.ndarray:
+    """All stages at the scale of the first, RGB uint8."""
+    first_scale = np.array(stages[0][1].get('scale_factor', (1., 1.)))
+    titles, panels = [], []
+    for title, results in stages:
+        height, width = results['img'].shape[:2]
+        # What padding added stays visible, as it is part of what the model sees.
+        zoom = first_scale / results.get('scale_factor', (1., 1.))
+        size = (round(width * zoom[0]), round(height * zoom[1]))
+        panels.append(draw_stage(results, metainfo, size))
+        titles.append(f'{title}, {width}x{height}')
+    return picture_grid([panels], titles)
+
+
+def pictures(datasets: list[BaseDataset]) -> Iterator[tuple[str, np.ndarray]]:
+    """File name and drawn picture of every item, data set by data set."""
+    for dataset in datasets:
+        for index in range(len(dataset)):
+            stages = run_pipeline(dataset, index)
+            if stages is not None:
+                yield Path(stages[0][1]['img_path']).stem, side_by_side(stages, dataset.metainfo)
+
+
+def free_path(folder: Path, stem: str, taken: set[Path]) -> Path:
+    """``folder/stem.png``, or a numbered one if another data set has a file of that name."""
+    path, number = folder / f'{stem}.png', 1
+    while path in taken:
+        number += 1
+        path = folder / f'{stem}_{number}.png'
+    taken.add(path)
+    return path
+
+
+class Window:
+    """Shows pictures where there is a display, and does nothing elsewhere."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.works = pyplot.get_backend().lower() != 'agg'
+
+    def show(self, img: np.ndarray, title: str) -> None:
+        if self.works:
+            pyplot.clf()
+            pyplot.imshow(img)
+            pyplot.axis('off')
+            pyplot.title(title)
+            pyplot.pause(self.seconds)
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    datasets = leaf_datasets(DATASETS.build(cfg[f'{args.split}_dataloader'].dataset))
+    total = min(args.num, sum(len(dataset) for dataset in datasets))
+    window, taken = None if args.not_show else Window(args.show_interval), set()
+    items = islice(pictures(datasets), args.num)
+    for stem, picture in track(items, 'Drawing', total=total):
+        path = free_path(args.output_dir, stem, taken)
+        save_picture(picture, path)
+        if window is not None:
+            window.show(picture, path.name)
+    print(f'{len(taken)} pictures are in {args.output_dir}')
+
+
+if __name__ == '__main__':
+    main()
