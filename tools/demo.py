@@ -27,15 +27,18 @@ from mmppvit.visualization import draw_instances, enlarge, picture_grid, save_pi
 
 import numpy as np
 import torch
+from mmcv.ops import nms
 from mmcv.transforms import Compose
 from mmdet.apis import inference_detector, init_detector
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 CONFIG = TRAIN.parents[1] / 'configs/demo/atss_pevit_mix_shapes.py'
+ENLARGE = 2  # the picture grid is for people
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,20 +48,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'),
                         help='folder for the picture, log and checkpoint')
     parser.add_argument('--data-dir', type=Path,
-                        help="folder of the drawn data set; the config's data_root if not given")
+                        help='folder of the drawn data set; WORK_DIR/drawn_shapes if not given')
     parser.add_argument('--grid', type=int, default=2, choices=[1, 2, 4, 8],
                         help='sub-patches per side that are mixed into one; 1 is plain')
     parser.add_argument('--epochs', type=int, help="the config's if not given")
     parser.add_argument('--num-train', type=int, default=640, help='pictures to train on')
     parser.add_argument('--num-val', type=int, default=96, help='pictures to evaluate on')
-    parser.add_argument('--num-rows', type=int, default=3, help='rows of detections.png')
+    parser.add_argument('--num-rows', type=int, default=3,
+                        help='rows of detections.png: the first val pictures')
     parser.add_argument('--score-thr', type=float, default=.3, help='of the boxes drawn there')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.data_dir = args.data_dir or args.work_dir / 'drawn_shapes'
+    return args
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
     cfg = load_config(str(CONFIG), work_dir=str(args.work_dir), cfg_options=dict(
-        custom_data_root=args.data_dir and str(args.data_dir)))
+        custom_data_root=str(args.data_dir)))
     set_grid(cfg, args.grid)
     if args.epochs:
         set_epochs(cfg, args.epochs)
@@ -148,18 +154,24 @@ def detection_rows(cfg: Config, checkpoint: Path, files: list[Path],
     classes, palette = model.dataset_meta['classes'], model.dataset_meta['palette']
     rows = []
     for file in files:
-        found = inference_detector(model, str(file)).pred_instances.cpu().numpy()
-        found = found[found.scores >= score_thr]
+        found = best_at_each_place(inference_detector(model, str(file)).pred_instances, score_thr)
         labels = [f'{classes[k]} {score:.2f}'
                   for k, score in zip(found.labels, found.scores, strict=True)]
         colours = [tuple(palette[k]) for k in found.labels]
         plain, seen = read_plain(pipeline, file), read_seen(pipeline, file)
-        blocks = enlarge(seen, plain.shape[1::-1])
-        # Boxes of the mixed picture, an enlargement of which is shown: boxes / grid * grid.
-        on_blocks = found.bboxes / cfg.model.backbone.grid * (plain.shape[1] / seen.shape[1])
-        rows.append([plain, blocks, draw_instances(plain, found.bboxes, labels, colours),
-                     draw_instances(blocks, on_blocks, labels, colours)])
+        # Every pixel of either as a block, both at the same size; boxes are in the plain frame.
+        shown = [enlarge(img, tuple(ENLARGE * side for side in plain.shape[1::-1]))
+                 for img in (plain, seen)]
+        boxes = found.bboxes * ENLARGE
+        rows.append(shown + [draw_instances(img, boxes, labels, colours) for img in shown])
     return rows
+
+
+def best_at_each_place(found: InstanceData, score_thr: float) -> InstanceData:
+    """Without weak boxes and second guesses about the same object; NumPy, the best one last."""
+    found = found[found.scores >= score_thr]
+    _, kept = nms(found.bboxes, found.scores, iou_threshold=.6)
+    return found[kept.flip(0)].cpu().numpy()
 
 
 def read_plain(pipeline: Compose, file: Path) -> np.ndarray:
@@ -200,7 +212,6 @@ def main() -> None:
     log = args.work_dir / 'train.log'
     with quiet_console(log) as console:
         cfg = prepare_config(args)
-        args.data_dir = Path(cfg.val_dataloader.dataset.data_root)
         print(f'Drawing {args.num_train} + {args.num_val} pictures into {args.data_dir}',
               file=console, flush=True)
         write_drawn_shapes(args.data_dir, args.num_train, args.num_val)
@@ -215,4 +226,9 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except FileExistsError as err:
+        sys.exit(str(err))
+    except KeyboardInterrupt:
+        sys.exit('\ninterrupted; nothing half-done is left in the data set, so just run it again')

@@ -7,7 +7,7 @@ data_root = '{{$MMPPVIT_DATA:data}}/drawn_shapes/'
 metainfo = dict(
     classes=('ellipse', 'rectangle', 'triangle', 'star', 'cross'),
     palette=[(230, 60, 60), (50, 110, 230), (20, 150, 80), (235, 150, 10), (150, 60, 200)])
-img_scale = (256, 256)  # that of the drawn pictures; for your own ones
+img_scale = (192, 192)  # that of the drawn pictures; for your own ones
 patch_size = 16
 grid = 2
 channels = 128
@@ -111,7 +111,7 @@ model = dict(
         nms=dict(type='nms', iou_threshold=.6),
         max_per_img=100))
 
-max_epochs = 14
+max_epochs = 24
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -22,7 +22,7 @@ _MIN_PART = 12  # square pixels; smaller visible parts of an object are not outl
 def write_drawn_shapes(out_dir: str | os.PathLike,
                        num_train: int,
                        num_val: int,
-                       size: tuple[int, int] = (256, 256),
+                       size: tuple[int, int] = (192, 192),
                        seed: int = 0) -> Path:
     """Draw a detection data set in COCO's folder layout, or keep the one that is there.
 
@@ -142,7 +142,7 @@ def _place_objects(rng: np.random.Generator,
 def _outline(rng: np.random.Generator, label: int, size: tuple[int, int]) -> np.ndarray:
     """(N, 2) float64 corners x, y in sub-pixels, of a shape somewhere in the picture."""
     points = _unit_outline(SHAPES[label])
-    side = min(size) * np.exp(rng.uniform(np.log(.26), np.log(.6)))  # geometric mean, in pixels
+    side = min(size) * np.exp(rng.uniform(np.log(.28), np.log(.6)))  # geometric mean, in pixels
     stretch = np.exp(rng.uniform(-.3, .3))
     points = points * side / 2 * (stretch, 1 / stretch)
     angle = np.deg2rad(rng.uniform(-20, 20)) if rng.random() < .6 else 0.
@@ -230,5 +230,5 @@ def _distinct_colour(rng: np.random.Generator, around: np.ndarray) -> np.ndarray
     """(3,) float64 in 10..245 that stands out from ``around``."""
     colours = rng.uniform(10, 245, (16, 3))
     distances = np.linalg.norm(colours - around, axis=1)
-    far = distances > 90
+    far = distances > 120
     return colours[far.argmax() if far.any() else distances.argmax()]

@@ -29,8 +29,8 @@ def test_demo_runs_from_any_folder(tools, tmp_path, grid):
     assert not done.stderr
     with Image.open(tmp_path / 'out' / 'detections.png') as img:
         width, height = img.size
-    assert width == 4 * 256 + 5 * 6
-    assert height > 2 * 256
+    assert width == 4 * 2 * 192 + 5 * 6
+    assert height > 2 * 2 * 192
     for kind in ('Look at', 'Log', 'Checkpoint'):
         path = re.search(rf'^{kind} +(.*)$', done.stdout, re.MULTILINE).group(1)
         assert (tmp_path / path).is_file()

@@ -1,15 +1,15 @@
-# From scratch on few pictures: 28 epochs * 292 images / batch 4 = 2044 iterations.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=28, val_interval=7)
+# From scratch on few pictures: 30 epochs * 292 images / batch 4 = 2190 iterations.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30, val_interval=10)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=4e-4, weight_decay=.05),
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=.05),
     clip_grad=dict(max_norm=1.))
 param_scheduler = [
     dict(type='LinearLR', start_factor=.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=28, T_max=28,
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=30, T_max=30,
          convert_to_iter_based=True)
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=4)
