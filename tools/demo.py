@@ -16,9 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
-# Read when torch is imported. Threads that spin while they wait take the cores that the data
-# loader or anything else on the machine needs: 15 times slower where cores are shared.
-os.environ['OMP_WAIT_POLICY'] = os.environ.get('OMP_WAIT_POLICY', 'PASSIVE')
+# Read when torch is imported. Threads that spin for long while they wait take the cores that the
+# data loader or anything else on the machine needs: 15 times slower where cores are shared.
+os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
 import mmppvit  # noqa: F401, before mmdet, which needs what it makes up for
 from mmppvit.config import load_config

@@ -1,11 +1,12 @@
 """Encryption of images for position-free vision transformers; NumPy only."""
 from mmppvit.encryption.mixing import mix_sub_patches
 from mmppvit.encryption.patches import (
-                                        check_grid,
-                                        merge_patches,
-                                        pad_to_patches,
-                                        padded_shape,
-                                        split_patches,
+    check_grid,
+    check_whole_patches,
+    merge_patches,
+    pad_to_patches,
+    padded_shape,
+    split_patches,
 )
 
 __all__ = [

@@ -13,8 +13,6 @@ train_pipeline = [
         type='RandomFlip',
         prob=[.25, .25, .25],
         direction=['horizontal', 'vertical', 'diagonal']),
-    # Patches, and with them what mixing leaves of a cell, fall differently every time.
-    dict(type='RandomShift', prob=.75, max_shift_px=16),
     dict(type='PackDetInputs')
 ]
 test_pipeline = [

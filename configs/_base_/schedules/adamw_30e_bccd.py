@@ -1,5 +1,5 @@
 # From scratch on few pictures: 30 epochs * 292 images / batch 4 = 2190 iterations.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30, val_interval=10)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
