@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 ROOT = str(Path(__file__).resolve().parents[1])
 PACKAGES = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmcv-lite', 'mmdet', 'timm',
-            'pycocotools', 'setuptools', 'opencv-python', 'opencv-python-headless')
-REQUIRED = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmdet', 'timm', 'pycocotools')
+            'pycocotools', 'cryptography', 'setuptools', 'opencv-python', 'opencv-python-headless')
+REQUIRED = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmdet', 'timm', 'pycocotools',
+            'cryptography')
 # What is shown as the place of an operator, and its names in mmcv._ext and in torchvision.
 COMPILED, TORCHVISION, PLAIN = 'compiled mmcv', 'torchvision', 'plain PyTorch'
 OPERATORS = dict(

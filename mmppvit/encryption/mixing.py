@@ -35,21 +35,39 @@ def mix_sub_patches(img: np.ndarray, patch_size: int = 16, grid: int = 2) -> np.
         return np.ascontiguousarray(img)
     height, width = img.shape[:2]
     # 255 * n + n // 2 fits 16 bits up to grid 16; half the memory traffic of 32.
-    dtype = np.uint16 if grid <= 16 else np.uint32
-    rows, cols, count = height // patch_size, width // patch_size, grid * grid
-    # Down first: "(h g p) (w g q c) -> h p (w g q c)" adds whole lines of the image ...
-    lines = img.reshape(rows, grid, side, -1)
-    total = np.add(lines[:, 0], lines[:, 1], dtype=dtype)
+    dtype = np.dtype(np.uint16 if grid <= 16 else np.uint32)
+    rows, cols = height // patch_size, width // patch_size
+    # "(h g p) (w g q c) -> h g p (w g q c)": down a patch means whole lines of the image.
+    lines = np.ascontiguousarray(img).reshape(rows, grid, side, -1)
+    out = np.empty((rows, side, cols, lines.shape[3] // (cols * grid)), np.uint8)
+    step = max(1, _STRIP_BYTES // (side * lines.shape[3] * dtype.itemsize))
+    down = np.empty((min(step, rows), side, lines.shape[3]), dtype)
+    across = np.empty((len(down), *out.shape[1:]), dtype)
+    for top in range(0, rows, step):
+        count = min(step, rows - top)
+        _mix_strip(lines[top:top + count], down[:count], across[:count], out[top:top + count])
+    return out.reshape(height // grid, width // grid, *img.shape[2:])
+
+
+# Sums of this many bytes stay in the cache of one core, and their buffers are used again.
+_STRIP_BYTES = 1 << 19
+
+
+def _mix_strip(lines: np.ndarray, down: np.ndarray, across: np.ndarray, out: np.ndarray) -> None:
+    """Mix whole rows of patches, ``h g p (w g q c) -> h p w (q c)``, with buffers for the sums."""
+    grid = lines.shape[1]
+    np.add(lines[:, 0], lines[:, 1], out=down, dtype=down.dtype)
     for k in range(2, grid):
-        total += lines[:, k]
-    # ... then across: "h p (w g q c) -> h p w (q c)" on 1 / g of the data.
-    runs = total.reshape(rows * side, cols, grid, -1)
-    mixed = runs[:, :, 0] + runs[:, :, 1]
+        down += lines[:, k]
+    # Across on 1 / g of the data.
+    runs = down.reshape(*out.shape[:3], grid, -1)
+    np.add(runs[..., 0, :], runs[..., 1, :], out=across)
     for k in range(2, grid):
-        mixed += runs[:, :, k]
-    mixed += dtype(count // 2)
+        across += runs[..., k, :]
+    count = grid * grid
+    across += across.dtype.type(count // 2)
     if count & (count - 1) == 0:  # a shift is several times faster than a division
-        mixed >>= dtype(count.bit_length() - 1)
+        across >>= across.dtype.type(count.bit_length() - 1)
     else:
-        mixed //= dtype(count)
-    return mixed.astype(np.uint8, order='C').reshape(height // grid, width // grid, *img.shape[2:])
+        across //= across.dtype.type(count)
+    out[...] = across

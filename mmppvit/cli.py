@@ -1,0 +1,60 @@
+"""What command-line tools share: a progress bar, and errors without a traceback."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+__all__ = ['parse_size', 'plain_errors', 'progress_bar']
+
+
+class _Rate(ProgressColumn):
+
+    def render(self, task: Task) -> str:
+        speed = task.finished_speed or task.speed
+        return f'{speed:.1f}/s' if speed else ''
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A function of (done, total) that shows them with rate and time left, on stderr."""
+    # No thread of its own, which would make forking workers unsafe.
+    with Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), _Rate(),
+                  TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False) as bar:
+        task = bar.add_task(title, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, refresh=bar.console.is_terminal)
+
+        yield show
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """End with exit status 2 and one line on stderr where input is at fault."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit('\nstopped')
+    except (ValueError, OSError, RuntimeError) as err:
+        print(f'error: {err}', file=sys.stderr)
+        sys.exit(2)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'1333x800' -> (1333, 800); raises ValueError for anything else."""
+    width, _, height = text.partition('x')
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ValueError(f'{text!r} is not WIDTHxHEIGHT, e.g. 1333x800')
+    return int(width), int(height)
