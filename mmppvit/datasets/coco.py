@@ -2,17 +2,14 @@
 from __future__ import annotations
 
 import json
-import os
+
+from mmppvit.sealed import check_complete
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.fileio import get_text
-from PIL import Image
 
 __all__ = ['CheckedCocoDataset']
-
-# First bytes of a format and what stands among the last ones of a whole file.
-_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND'}  # JPEG, PNG
 
 
 @DATASETS.register_module()
@@ -59,7 +56,7 @@ class CheckedCocoDataset(CocoDataset):
         path = self.get_data_info(idx)['img_path']
         try:
             if not self.backend_args:
-                _check_complete(path)
+                check_complete(path)
             return super().prepare_data(idx)
         except (OSError, AssertionError) as err:
             if isinstance(err, AssertionError) and 'failed to load image' not in str(err):
@@ -101,21 +98,3 @@ def _check_classes(classes: tuple[str, ...], categories: list[str], ann_file: st
         raise ValueError(f'the classes are in another order than in the json: {both}. Write them '
                          f'as {tuple(in_json_order)}')
 
-
-def _check_complete(path: str) -> None:
-    """Raise OSError for an empty file, and for a JPEG or PNG cut short.
-
-    OpenCV answers the first with an error of its own kind, and version 4 decodes the others with
-    the rest in grey or black.
-    """
-    if not os.path.getsize(path):
-        raise OSError('it is empty')
-    with open(path, 'rb') as file:
-        end = _ENDS.get(file.read(2))
-        if end is None:
-            return
-        file.seek(-min(64, os.path.getsize(path)), os.SEEK_END)
-        if end in file.read():
-            return
-    with Image.open(path) as img:  # no end marker: slow and strict
-        img.load()

@@ -1,0 +1,136 @@
+"""Pictures and names: what is read from, and written to, folders that may hold anything."""
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from PIL import Image
+
+__all__ = [
+    'SUFFIXES', 'check_complete', 'decode_picture', 'encode_picture', 'find_pictures',
+    'is_safe_name', 'path_within', 'replace_file', 'write_atomic'
+]
+
+SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.jp2'}
+# First bytes of a format and what stands among the last ones of a whole file.
+_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND'}  # JPEG, PNG
+# Without matches: smaller than zlib's default on encrypted pixels, and much faster both ways.
+_ENCODERS = {
+    'png': ('.png', [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY,
+                     cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]),
+    'webp': ('.webp', [cv2.IMWRITE_WEBP_QUALITY, 101]),  # above 100: lossless
+}
+
+
+def check_complete(path: str | Path) -> None:
+    """Raise OSError for an empty file, and for a JPEG or PNG cut short.
+
+    OpenCV answers the first with an error of its own kind, and version 4 decodes the others with
+    the rest in grey or black.
+    """
+    if not os.path.getsize(path):
+        raise OSError('it is empty')
+    with open(path, 'rb') as file:
+        end = _ENDS.get(file.read(2))
+        if end is None:
+            return
+        file.seek(-min(64, os.path.getsize(path)), os.SEEK_END)
+        if end in file.read():
+            return
+    try:
+        with Image.open(path) as img:  # no end marker: slow and strict
+            img.load()
+    except Exception as err:  # Pillow raises whatever its decoders do, SyntaxError among it
+        raise OSError(f'it is cut short or damaged: {err}') from None
+
+
+def decode_picture(content: bytes) -> np.ndarray:
+    """uint8 (H, W, 3), BGR, turned as its EXIF says: what MMDetection's loader makes of it.
+
+    Raises:
+        OSError: It is not a picture.
+    """
+    try:
+        img = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # empty, or of more pixels than OpenCV takes
+        img = None
+    if img is None:
+        raise OSError('it is not a picture that OpenCV can read')
+    return img
+
+
+def encode_picture(img: np.ndarray, picture_format: str) -> bytes:
+    """Lossless file content of a uint8 (H, W, 3) image; pixels only, no metadata."""
+    suffix, options = _ENCODERS[picture_format]
+    done, content = cv2.imencode(suffix, img, options)
+    if not done:
+        raise OSError(f'OpenCV cannot write {picture_format}')
+    return content.tobytes()
+
+
+def find_pictures(folder: Path) -> Iterator[str]:
+    """Names of all pictures below ``folder``, relative, with '/', sorted."""
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            if Path(name).suffix.lower() in SUFFIXES:
+                yield (Path(parent) / name).relative_to(folder).as_posix()
+
+
+def is_safe_name(name: object) -> bool:
+    """Whether ``name`` is relative, has no '..' and means the same on every system."""
+    if not isinstance(name, str) or not 0 < len(name) <= 1024:
+        return False
+    if any(ord(char) < 32 or char in '\\:' or '\ud800' <= char <= '\udfff' for char in name):
+        return False  # the last are no characters: bytes that are not UTF-8 in a file's name
+    path = PurePosixPath(name)
+    return bool(path.name) and not path.is_absolute() and '..' not in path.parts and \
+        path.as_posix() == name
+
+
+def path_within(root: str | Path, name: str) -> Path:
+    """``root/name``, if that lies in ``root`` also after links are followed.
+
+    Raises:
+        OSError: It does not.
+    """
+    # Not Path.resolve, which raises RuntimeError for links in a circle.
+    if not is_safe_name(name) or not Path(os.path.realpath(Path(root) / name)).is_relative_to(
+            os.path.realpath(root)):
+        raise OSError(f'{name!r:.200} lies outside of {root}')
+    return Path(root) / name
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix='.tmp-', dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+        os.chmod(name, 0o666 & ~_UMASK)  # mkstemp's files are private
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write ``path``, which then has all of ``content`` or is as it was."""
+    with replace_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()

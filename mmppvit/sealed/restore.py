@@ -1,0 +1,70 @@
+"""Back to plain pictures, where the scheme lost nothing."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from mmppvit.encryption import Key, Scheme, unshuffle_patches
+from mmppvit.sealed.manifest import ANNOTATIONS, Manifest, SealedPicture
+from mmppvit.sealed.pictures import decode_picture, encode_picture, write_atomic
+
+import numpy as np
+
+__all__ = ['check_restorable', 'restore_dataset', 'restore_picture']
+
+
+def check_restorable(scheme: Scheme) -> None:
+    """Raise ValueError, with the reason, unless a key brings the plain picture back."""
+    reasons = []
+    if scheme.mixes:
+        reasons.append(f'mixing keeps 1 of {scheme.grid**2} numbers, and no key brings the others '
+                       'back')
+    if scheme.centers:
+        reasons.append('centering took the means of the patches away')
+    if scheme.erode:
+        reasons.append('the borders of the patches were cut away')
+    if scheme.drop:
+        reasons.append(f'{scheme.drop:.0%} of the patches were dropped')
+    if reasons:
+        raise ValueError(f'scheme {scheme.name} cannot be undone: {"; ".join(reasons)}. Only '
+                         'shuffle, without erode and drop, is restorable')
+
+
+def restore_picture(manifest: Manifest, picture: SealedPicture, key: Key) -> np.ndarray:
+    """uint8 (H, W, 3), BGR: the plain picture at the scale it was sealed at, bit for bit."""
+    img = decode_picture(manifest.read(picture))
+    order = manifest.scheme.order(key, picture.file, bytes.fromhex(picture.nonce), img.shape)
+    width, height = picture.scaled
+    return unshuffle_patches(img, manifest.scheme.side, order)[:height, :width]
+
+
+def restore_dataset(manifest: Manifest, key: Key, out: Path,
+                    progress: Callable[[int, int], None] = lambda done, total: None) -> bool:
+    """Write all plain pictures, and the json where they have the size that it says.
+
+    Returns:
+        bool: Whether there is a json; not for pictures that were rescaled, nor without one.
+
+    Raises:
+        ValueError: The scheme is not restorable, the key another one, or ``out`` not empty.
+    """
+    check_restorable(manifest.scheme)
+    manifest.check_key(key)
+    if out.exists() and any(out.iterdir()):
+        raise ValueError(f'{out} is not empty: choose another --out')
+    if out.resolve().is_relative_to(manifest.root.resolve()):
+        raise ValueError(f'--out {out} lies in the sealed data set, which may be handed over: '
+                         'choose one outside of it')
+    for done, picture in enumerate(manifest.pictures, 1):
+        img = restore_picture(manifest, picture, key)
+        name = Path(picture.file).with_suffix('.png')
+        write_atomic(out / name, encode_picture(img, 'png'))
+        progress(done, len(manifest.pictures))
+    if manifest.annotations is None or manifest.scales != [None]:
+        return False
+    data = manifest.read_annotations()
+    for item in data['images']:
+        item['file_name'] = str(Path(item['file_name']).with_suffix('.png'))
+    write_atomic(out / ANNOTATIONS, json.dumps(data).encode())
+    return True

@@ -1,0 +1,272 @@
+"""Every way in which a sealed data set may have changed is found, and nothing else is."""
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+from mmppvit.datasets.drawn_shapes import write_drawn_shapes
+from mmppvit.encryption import SCHEMES, Key, Scheme, pad_to_patches
+from mmppvit.sealed import (
+    ANNOTATIONS,
+    Manifest,
+    ManifestError,
+    SealJob,
+    seal_dataset,
+    verify_sealed,
+)
+from mmppvit.sealed.pictures import encode_picture
+from mmppvit.sealed.verify import looks_plain, metadata_of
+
+import cv2
+import numpy as np
+import pytest
+
+KEY = Key(bytes(range(32)))
+
+
+def _scheme(name: str, **options) -> Scheme:
+    options = dict(center_strength=1. if 'center' in name else 0.) | options
+    return Scheme(name, grid=2 if 'mix' in name else 1, **options)
+
+
+@pytest.fixture(scope='module', params=['png', 'webp'])
+def sealed(tmp_path_factory, request) -> Path:
+    root = tmp_path_factory.mktemp('verify')
+    drawn = write_drawn_shapes(root / 'set', 3, 1, (80, 64))
+    seal_dataset(SealJob(drawn / 'train2017', root / 'sealed', Scheme('mix+shuffle'),
+                         drawn / 'annotations/instances_train2017.json', KEY,
+                         picture_format=request.param))
+    return root / 'sealed'
+
+
+@pytest.fixture
+def copy(sealed, tmp_path) -> Path:
+    return shutil.copytree(sealed, tmp_path / 'copy')
+
+
+def _paths(root: Path) -> list[Path]:
+    return [root / picture.file for picture in Manifest.load(root).pictures]
+
+
+def _relist(root: Path, key: Key | None = None) -> None:
+    """Make a manifest again that fits the files as they are."""
+    manifest = Manifest.load(root)
+    manifest.annotations = hashlib.sha256((root / ANNOTATIONS).read_bytes()).hexdigest()
+    for i, picture in enumerate(manifest.pictures):
+        content = (root / picture.file).read_bytes()
+        manifest.pictures[i] = replace(picture, bytes=len(content),
+                                       sha256=hashlib.sha256(content).hexdigest())
+    manifest.save(key)
+
+
+def _flip_byte(root: Path) -> None:
+    path = _paths(root)[1]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _swap(root: Path) -> None:
+    first, second, _ = _paths(root)
+    first.rename(root / 'other')
+    second.rename(first)
+    (root / 'other').rename(second)
+
+
+def _plain_beside(root: Path) -> None:
+    cv2.imwrite(str(root / 'images/plain.jpg'), np.zeros((9, 9, 3), np.uint8))
+
+
+def _link_beside(root: Path) -> None:
+    (root / 'more').symlink_to('..')
+
+
+def _annotations(**fields):
+    def change(root: Path) -> None:
+        data = json.loads((root / ANNOTATIONS).read_text())
+        data['images'][0].update(fields)
+        (root / ANNOTATIONS).write_text(json.dumps(data))
+    return change
+
+
+CHANGES = [
+    (lambda root: None, []),
+    (_flip_byte, ['is not what was sealed']),
+    (_swap, ['is not what was sealed'] * 2),
+    (lambda root: _paths(root)[2].unlink(), ['cannot be read']),
+    (lambda root: _paths(root)[2].write_bytes(b''), ['is not what was sealed']),
+    (_plain_beside, ['images/plain.jpg: is not part']),
+    (_link_beside, ['more: is not part']),
+    (lambda root: (root / 'images/\udcff.jpg').touch(), [r'\udcff.jpg: is not part']),
+    (_annotations(width=81), ['annotations.json is missing or not what was sealed']),
+    (lambda root: (root / ANNOTATIONS).unlink(), ['annotations.json is missing']),
+]
+
+
+@pytest.mark.parametrize('key', [None, KEY], ids=['no-key', 'key'])
+@pytest.mark.parametrize(('change', 'expected'), CHANGES, ids=[
+    'none', 'byte', 'swap', 'missing', 'empty', 'plain-beside', 'link-beside', 'odd-name',
+    'annotations', 'no-annotations'])
+def test_changes_are_found(copy, key, change, expected):
+    change(copy)
+    found, done = [], []
+    found = list(verify_sealed(copy, key, lambda *a: done.append(a)))
+    assert len(found) == len(expected), found
+    assert all(words in line for words, line in zip(expected, found, strict=True)), found
+    assert done == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize(('change', 'expected'), [
+    (_annotations(width=81), '(81, 64) in the json and (80, 64) in the manifest'),
+    (_annotations(file_name='x.png'), 'x.png: is in the json only'),
+    (_annotations(file_name=7), '7: is in the json only'),
+    (_annotations(file_name=None), 'None: is in the json only'),
+    (lambda root: (root / ANNOTATIONS).write_text('[1]'), 'is not a COCO json'),
+    (lambda root: (root / ANNOTATIONS).write_text('{"images": [NaN]}'), 'is not JSON'),
+    (lambda root: _paths(root)[0].write_bytes(b'text'), 'not a picture'),
+    (lambda root: _paths(root)[0].write_bytes(cv2.imencode(
+        '.png', np.zeros((8, 8, 3), np.uint8))[1].tobytes()), 'is 8x8 and should be 40x32'),
+    (lambda root: _paths(root)[0].write_bytes(cv2.imencode(
+        '.jpg', cv2.imread(str(_paths(root)[0])))[1].tobytes()), 'neither PNG nor WebP'),
+], ids=['size', 'name', 'number', 'none', 'list', 'nan', 'text', 'small', 'jpeg'])
+def test_a_manifest_made_to_fit_does_not_help(copy, change, expected):
+    """Without the key the change itself is found; with it, the signature is what fails."""
+    change(copy)
+    _relist(copy)
+    assert any(expected in problem for problem in verify_sealed(copy))
+    with pytest.raises(ManifestError, match='signed'):
+        list(verify_sealed(copy, KEY))
+
+
+def test_only_the_signature_tells_of_new_boxes(copy):
+    """Without the key, a json and a manifest that fit each other are all there is to check."""
+    data = json.loads((copy / ANNOTATIONS).read_text())
+    data['annotations'].pop()
+    (copy / ANNOTATIONS).write_text(json.dumps(data))
+    _relist(copy)
+    assert not list(verify_sealed(copy))
+    with pytest.raises(ManifestError, match='signed'):
+        list(verify_sealed(copy, KEY))
+    with pytest.raises(ManifestError, match='name the key file'):
+        list(verify_sealed(copy, Key(bytes(32))))
+
+
+def test_a_key_that_was_not_used(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((16, 16, 3), np.uint8))
+    (tmp_path / 'plain').mkdir()
+    (tmp_path / 'a.png').rename(tmp_path / 'plain/a.png')
+    seal_dataset(SealJob(tmp_path / 'plain', tmp_path / 'sealed', Scheme('mix')))
+    assert not list(verify_sealed(tmp_path / 'sealed'))
+    with pytest.raises(ManifestError, match='sealed without a key'):
+        list(verify_sealed(tmp_path / 'sealed', KEY))
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack('>I', len(content)) + kind + content + \
+        struct.pack('>I', zlib.crc32(kind + content))
+
+
+def _hide_in(content: bytes, how: str) -> bytes:
+    if how.isdecimal():
+        return content + b'x' * int(how)
+    if content[:4] == b'RIFF':
+        chunk = how.encode().ljust(4) + struct.pack('<I', 6) + b'secret'
+        return b'RIFF' + struct.pack('<I', len(content) + len(chunk) - 8) + content[8:] + chunk
+    return content[:33] + _png_chunk(how.encode(), b'secret') + content[33:]  # after IHDR
+
+
+@pytest.mark.parametrize('how', ['tEXt', 'eXIf', 'EXIF', '1', '5', '11', '500'])
+def test_metadata_is_found(copy, how):
+    path = _paths(copy)[1]
+    hidden = _hide_in(path.read_bytes(), how)
+    assert not metadata_of(path.read_bytes())
+    assert metadata_of(hidden)
+    path.write_bytes(hidden)
+    _relist(copy, KEY)
+    found = list(verify_sealed(copy, KEY))
+    assert len(found) == 1, found
+    assert path.name in found[0]
+
+
+def test_a_second_picture_in_a_webp_is_found():
+    content = encode_picture(np.zeros((16, 16, 3), np.uint8), 'webp')
+    assert metadata_of(_hide_in(content, 'VP8L')) == ['VP8L']
+
+
+@pytest.mark.parametrize('kind', ['tEXt', 'eXIf', 'iTXt', 'prVt'])
+def test_metadata_is_named(kind):
+    content = encode_picture(np.zeros((16, 16, 3), np.uint8), 'png')
+    assert metadata_of(_hide_in(content, kind)) == [kind]
+
+
+# --- real pictures -------------------------------------------------------------------------------
+
+VARIANTS = [
+    *(_scheme(name) for name in SCHEMES),
+    Scheme('mix', grid=4), Scheme('shuffle', grid=1, erode=2), Scheme('shuffle', grid=1, drop=.3),
+    Scheme('mix+shuffle', erode=1, drop=.1), _scheme('mix+center', center_strength=.5),
+    _scheme('mix+center', normalize=True), _scheme('mix+center+shuffle', erode=1, drop=.2),
+    _scheme('mix+center+shuffle', normalize=True, center_strength=.75),
+]
+
+
+@pytest.fixture(scope='module')
+def photos(bccd, coco_mini) -> list[np.ndarray]:
+    """6 of BCCD and 18 of COCO."""
+    paths = sorted((bccd / 'images').iterdir())[:6] + \
+        sorted((coco_mini / 'val2017').iterdir())[:18]
+    return [cv2.imread(str(path)) for path in paths]
+
+
+def _id(scheme: Scheme) -> str:
+    return '-'.join(map(str, scheme.to_dict().values()))
+
+
+@pytest.mark.parametrize('scheme', VARIANTS, ids=_id)
+def test_no_false_alarm(photos, scheme):
+    alarms = [i for i, img in enumerate(photos)
+              if looks_plain(scheme.encrypt(img, KEY, str(i)).img, scheme)]
+    assert not alarms
+
+
+@pytest.mark.parametrize(('name', 'share'), [
+    ('mix', .8), ('shuffle', 1), ('mix+shuffle', .95), ('mix+center', 1),
+    ('mix+center+shuffle', 1)])
+def test_plain_pictures_look_plain(photos, name, share):
+    """Resized to the size that the manifest lists."""
+    scheme = _scheme(name)
+    found = 0
+    for img in photos:
+        padded = pad_to_patches(img, scheme.patch_size)
+        size = padded.shape[1] // scheme.grid, padded.shape[0] // scheme.grid
+        found += looks_plain(cv2.resize(img, size, interpolation=cv2.INTER_AREA), scheme)
+    assert found >= share * len(photos)
+
+
+@pytest.mark.parametrize('scheme', [scheme for scheme in VARIANTS if scheme.erode], ids=_id)
+def test_borders_that_were_not_eroded_are_found(photos, scheme):
+    without = replace(scheme, erode=0)
+    assert all(looks_plain(without.encrypt(img, KEY, '').img, scheme) for img in photos)
+
+
+def test_plain_pictures_in_a_manifest_that_fits(bccd, tmp_path):
+    (tmp_path / 'plain').mkdir()
+    for path in sorted((bccd / 'images').iterdir())[:2]:
+        shutil.copy(path, tmp_path / 'plain')
+    (tmp_path / 'ann.json').write_text(json.dumps(dict(annotations=[], images=[
+        dict(id=i, file_name=path.name, width=640, height=480)
+        for i, path in enumerate(sorted((tmp_path / 'plain').iterdir()))])))
+    out = tmp_path / 'sealed'
+    seal_dataset(SealJob(tmp_path / 'plain', out, Scheme('mix+shuffle'), tmp_path / 'ann.json',
+                         KEY))
+    picture = Manifest.load(out).pictures[0]
+    img = cv2.resize(cv2.imread(str(tmp_path / 'plain' / picture.source)), picture.size)
+    (out / picture.file).write_bytes(encode_picture(img, 'png'))
+    _relist(out, KEY)
+    assert list(verify_sealed(out, KEY)) == [
+        f'{picture.file}: looks as if it had not been encrypted with scheme mix+shuffle']

@@ -1,0 +1,96 @@
+"""Seal a COCO data set, or a folder of pictures: encrypted files that can be handed over.
+
+    python tools/encrypt_dataset.py --ann ANN.json --img-dir DIR --out SEALED --scheme mix
+
+The result is a folder of lossless pictures with a COCO json (boxes stay in the plain frame, links
+and dates are left out) and manifest.json. Whatever interrupts it, the same command with --resume
+goes on. Exit status 0: all is sealed; 1: some pictures were skipped, see the list; 2: nothing was
+done.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmppvit.cli import parse_size, plain_errors, progress_bar
+from mmppvit.encryption import SCHEMES, Key, Scheme
+from mmppvit.sealed import SealJob, SealReport, seal_dataset
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--img-dir', type=Path, required=True, help='folder of the plain pictures')
+    parser.add_argument('--ann', type=Path,
+                        help='COCO json; without it, every picture below --img-dir is sealed')
+    parser.add_argument('--out', type=Path, required=True, help='folder to write')
+    parser.add_argument('--scheme', choices=SCHEMES, required=True)
+    parser.add_argument('--patch-size', type=int, default=16, help='pixels; default %(default)s')
+    parser.add_argument('--grid', type=int, help='sub-patches per side; default 2 for schemes that '
+                        'mix')
+    parser.add_argument('--center-strength', type=float,
+                        help='share of the mean to take away; default 1 for schemes that center')
+    parser.add_argument('--normalize', action='store_true',
+                        help='of centered patches, bring the contrast to one level, too')
+    parser.add_argument('--erode', type=int, default=0,
+                        help='pixels to cut away around each shuffled patch; default %(default)s')
+    parser.add_argument('--drop', type=float, default=0.,
+                        help='share of the shuffled patches to blank; default %(default)s')
+    parser.add_argument('--key-file', type=Path, help='for schemes that shuffle: see keygen.py')
+    parser.add_argument('--scale', nargs='+', default=[], metavar='WxH',
+                        help='fit pictures into this size, as Resize(keep_ratio=True) does; '
+                        'several for multi-scale training; default: as they are')
+    parser.add_argument('--format', choices=['png', 'webp'], default='png',
+                        help='both lossless; webp is smaller and much slower to write')
+    parser.add_argument('--num-workers', type=int, default=0, help='processes; default: none')
+    parser.add_argument('--shard', default='0/1', metavar='i/n',
+                        help='seal the i-th of n parts, counted from 0; the last to finish writes '
+                        'the manifest')
+    parser.add_argument('--resume', action='store_true', help='go on with an interrupted run')
+    return parser.parse_args()
+
+
+def make_job(args: argparse.Namespace) -> SealJob:
+    grid, strength = args.grid, args.center_strength
+    if grid is None:
+        grid = 2 if 'mix' in args.scheme else 1
+    if strength is None:
+        strength = 1. if 'center' in args.scheme else 0.
+    scheme = Scheme(args.scheme, args.patch_size, grid, strength, args.normalize, args.erode,
+                    args.drop)
+    shard, _, shards = args.shard.partition('/')
+    if not (shard.isdecimal() and shards.isdecimal()):
+        raise ValueError(f'--shard {args.shard}: write it as i/n, e.g. 0/4')
+    return SealJob(
+        img_dir=args.img_dir, out=args.out, scheme=scheme, ann_file=args.ann,
+        key=args.key_file and Key.load(args.key_file),
+        scales=tuple(map(parse_size, args.scale)) or (None, ), picture_format=args.format,
+        shard=(int(shard), int(shards)))
+
+
+def print_report(report: SealReport, job: SealJob) -> None:
+    print(f'{job.out}: {report.written} files written, {report.kept} kept from before, '
+          f'{len(report.skipped)} pictures skipped')
+    for name, reason in report.skipped:
+        print(f'  skipped {name}: {reason}')
+    if report.dropped_fields:
+        print(f'  left out of the json: {", ".join(report.dropped_fields)}')
+    if not report.complete:
+        print('  other shards are not through: there is no manifest yet')
+    elif report.skipped:
+        print('  The data set is complete without them. Mend them and --resume to add them.')
+
+
+def main() -> None:
+    args = parse_args()
+    with plain_errors():
+        job = make_job(args)
+        with progress_bar('Sealing') as progress:
+            report = seal_dataset(job, args.resume, args.num_workers, progress)
+    print_report(report, job)
+    sys.exit(1 if report.skipped else 0)
+
+
+if __name__ == '__main__':
+    main()
