@@ -1,10 +1,15 @@
 """Fixtures of all tests; ``data`` finds the real pictures."""
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import mmppvit  # noqa: F401, has to come before anything that imports mmcv.ops
+from mmppvit.datasets.drawn_shapes import write_drawn_shapes
+from mmppvit.encryption import Key, Scheme
+from mmppvit.sealed import SealJob, seal_dataset
 
 import hypothesis
 import pytest
@@ -51,3 +56,34 @@ def configs() -> Path:
 def tools() -> Path:
     """Folder of the command-line tools."""
     return ROOT / 'tools'
+
+
+@dataclass(frozen=True)
+class SealedShapes:
+    """Drawn pictures and what was made of them: ``root/<scheme>/{train,val}2017``."""
+    plain: Path
+    root: Path
+    key_file: Path
+    classes: tuple[str, ...]
+
+    def folder(self, scheme: str, split: str = 'train2017') -> Path:
+        return self.root / scheme / split
+
+
+@pytest.fixture(scope='session')
+def sealed_shapes(tmp_path_factory) -> SealedShapes:
+    """Small sealed data sets of drawn pictures; tests that change files copy them first."""
+    folder = tmp_path_factory.mktemp('sealed_shapes')
+    plain = write_drawn_shapes(folder / 'plain', 6, 3, (128, 96))
+    key = Key.create(folder / 'owner.key')
+    for name in ('mix', 'mix+shuffle', 'mix+center+shuffle'):
+        scheme = Scheme(name, center_strength=.75 if 'center' in name else 0.)
+        for split in ('train2017', 'val2017'):
+            seal_dataset(SealJob(
+                plain / split, folder / 'sealed' / name / split, scheme,
+                plain / f'annotations/instances_{split}.json',
+                key=key if scheme.shuffles else None))
+    categories = json.loads(
+        (folder / 'sealed/mix/val2017/annotations.json').read_text())['categories']
+    return SealedShapes(plain, folder / 'sealed', folder / 'owner.key',
+                        tuple(category['name'] for category in categories))

@@ -67,11 +67,20 @@ def test_encryption_imports_nothing_but_itself(module):
 
 REGISTERED = [
     ('TRANSFORMS', 'MixSubPatches'),
+    ('TRANSFORMS', 'RandomRotate90'),
+    ('TRANSFORMS', 'PatchAlignedRandomCrop'),
+    ('TRANSFORMS', 'PatchAlignedRandomShift'),
+    ('TRANSFORMS', 'PatchAlignedMosaic'),
+    ('TRANSFORMS', 'RandomAffineColor'),
     ('DATASETS', 'CheckedCocoDataset'),
     ('MODELS', 'PEViT'),
+    ('MODELS', 'TokenInput'),
+    ('MODELS', 'KeyedOrder'),
     ('MODELS', 'SimpleFeaturePyramid'),
     ('MODELS', 'LayerNorm2d'),
     ('HOOKS', 'CheckedLoadHook'),
+    ('HOOKS', 'SealedDataHook'),
+    ('VISUALIZERS', 'SealedDetLocalVisualizer'),
     ('OPTIM_WRAPPER_CONSTRUCTORS', 'ViTLayerDecayOptimWrapperConstructor'),
 ]
 
@@ -103,3 +112,15 @@ def test_all_names_exist(module):
     names = getattr(found, '__all__', [])
     assert not [name for name in names if not hasattr(found, name)]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize('module', _modules_of('mmppvit.sealed'))
+def test_sealed_data_sets_need_neither_torch_nor_mmdet(module):
+    """The owner's machine seals with OpenCV, Pillow and the encryption core."""
+    tree = ast.parse(inspect.getsource(import_module(module)))
+    names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+              for alias in node.names]
+    own = [name for name in names if name.startswith('mmppvit')]
+    assert all(name.startswith(('mmppvit.encryption', 'mmppvit.sealed')) for name in own), own
+    assert not {name.partition('.')[0] for name in names} & set(BLOCKED)

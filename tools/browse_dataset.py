@@ -1,4 +1,7 @@
-"""Look at a config's data: what its pipeline makes of a picture, plain beside encrypted."""
+"""Look at a config's data: what its pipeline makes of a picture, plain beside encrypted.
+
+Of shuffled pictures the layout is shown as well, to whoever has the key; boxes belong to it.
+"""
 from __future__ import annotations
 
 import argparse
@@ -9,6 +12,8 @@ from pathlib import Path
 
 import mmppvit  # noqa: F401, before mmdet, which needs what it makes up for
 from mmppvit.config import load_config
+from mmppvit.datasets import CenterPatches, MixSubPatches, SealedCocoDataset, ShufflePatches
+from mmppvit.encryption import unshuffle_patches
 from mmppvit.visualization import (
     distinct_colours,
     draw_instances,
@@ -20,7 +25,7 @@ from mmppvit.visualization import (
 import matplotlib.pyplot as pyplot
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmdet.datasets.transforms import PackDetInputs
+from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
 from mmdet.registry import DATASETS
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import DictAction
@@ -58,7 +63,7 @@ def leaf_datasets(dataset) -> list[BaseDataset]:
 
 
 def encrypts(transform: BaseTransform) -> bool:
-    return type(transform).__module__.startswith('mmppvit.')
+    return isinstance(transform, (MixSubPatches, CenterPatches, ShufflePatches))
 
 
 def run_pipeline(dataset: BaseDataset, index: int) -> list[tuple[str, dict]] | None:
@@ -70,23 +75,42 @@ def run_pipeline(dataset: BaseDataset, index: int) -> list[tuple[str, dict]] | N
     steps = [step for step in dataset.pipeline.transforms
              if not isinstance(step, PackDetInputs)]
     names = [type(step).__name__ for step in steps if encrypts(step)]
+    before = 'plain'
+    if isinstance(dataset, SealedCocoDataset):
+        restored = names and dataset.manifest.scheme.shuffles
+        before = 'sealed, layout restored' if restored else 'sealed'
     results, stages, num_done, late = dataset.get_data_info(index), [], 0, None
     for step in steps:
         if encrypts(step) and num_done == 0:
-            stages.append(('plain', copy.deepcopy(results)))
-        without_boxes = 'gt_bboxes' not in results
+            stages.append((before, copy.deepcopy(results)))
         results = step(results)
         if results is None:
             return None
-        if without_boxes and 'gt_bboxes' in results and 'scale_factor' in results:
+        if type(step) is LoadAnnotations and 'scale_factor' in results:
             late = results  # test pipelines load annotations last, in the frame of the file
         num_done += encrypts(step)
         if encrypts(step) and num_done == len(names):
             stages.append((' + '.join(names), copy.deepcopy(results)))
-    stages = stages or [('plain', results)]
+    stages = stages or [(before, results)]
     if late is not None:
         set_annotations([stage for _, stage in stages], late)
-    return stages
+    return [*show_layout(*stages[0]), *((title, less_boxes(stage)) for title, stage in stages[1:])]
+
+
+def show_layout(title: str, results: dict) -> list[tuple[str, dict]]:
+    """The stage; of a shuffled picture its layout with the boxes, and the picture without."""
+    if 'patch_order' not in results:
+        return [(title, results)]
+    side = results['sealed']['patch_size'] // results['sealed']['grid']
+    layout = dict(results, img=unshuffle_patches(results['img'], side, results['patch_order']))
+    return [(f'{title}, layout restored', layout), (title, less_boxes(results))]
+
+
+def less_boxes(results: dict) -> dict:
+    """Without boxes and masks if the picture is shuffled: they belong to its layout."""
+    if 'patch_order' not in results:
+        return results
+    return {key: value for key, value in results.items() if not key.startswith('gt_')}
 
 
 def set_annotations(stages: list[dict], source: dict) -> None:
@@ -120,7 +144,9 @@ def draw_stage(results: dict, metainfo: dict, size: tuple[int, int]) -> np.ndarr
 
 def side_by_side(stages: list[tuple[str, dict]], metainfo: dict) -> np.ndarray:
     """All stages at the scale of the first, RGB uint8."""
-    first_scale = np.array(stages[0][1].get('scale_factor', (1., 1.)))
+    first = stages[0][1]
+    first_scale = np.array(first.get('scale_factor', (1., 1.)))
+    first_scale = first_scale * first.get('sealed', {}).get('grid', 1)  # not smaller than plain
     titles, panels = [], []
     for title, results in stages:
         height, width = results['img'].shape[:2]

@@ -69,6 +69,15 @@ def write_coco_results(cfg: Config, out: str) -> None:
             evaluator.outfile_prefix = out[:-len('.json')]
 
 
+class DumpDetResultsLessOrder(DumpDetResults):
+    """Without the order of shuffled patches, which is for the holder of the key alone."""
+
+    def process(self, data_batch: dict, data_samples: list[dict]) -> None:
+        super().process(data_batch, [
+            {key: value for key, value in sample.items() if key != 'patch_order'}
+            for sample in data_samples])
+
+
 def main() -> None:
     args = parse_args()
     setup_cache_size_limit_of_dynamo()
@@ -88,7 +97,7 @@ def main() -> None:
         write_coco_results(cfg, args.out)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out and not args.out.endswith('.json'):
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(DumpDetResultsLessOrder(out_file_path=args.out))
     runner.test()
 
 

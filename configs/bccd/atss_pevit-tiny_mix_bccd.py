@@ -4,5 +4,5 @@
 # images after the last epoch (seed 0; the plain control has 0.550 and 0.876).
 _base_ = [
     '../_base_/models/atss_pevit-bccd_mix.py', '../_base_/datasets/bccd_mix.py',
-    '../_base_/schedules/adamw_30e_bccd.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/adamw_20e_bccd.py', '../_base_/default_runtime.py'
 ]

@@ -4,7 +4,7 @@
 # images after the last epoch (seed 0).
 _base_ = [
     '../_base_/models/atss_pevit-bccd_mix.py', '../_base_/datasets/bccd.py',
-    '../_base_/schedules/adamw_30e_bccd.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/adamw_20e_bccd.py', '../_base_/default_runtime.py'
 ]
 
 model = dict(

@@ -1,4 +1,24 @@
 from mmppvit.datasets.coco import CheckedCocoDataset
-from mmppvit.datasets.transforms import MixSubPatches
+from mmppvit.datasets.commuting import check_commutes
+from mmppvit.datasets.sealed_coco import SealedCocoDataset
+from mmppvit.datasets.transforms import (
+    CenterPatches,
+    LoadSealedAnnotations,
+    MixSubPatches,
+    PackSealedInputs,
+    PatchAlignedMosaic,
+    PatchAlignedRandomCrop,
+    PatchAlignedRandomShift,
+    RandomAffineColor,
+    RandomRotate90,
+    ReadSeal,
+    ShufflePatches,
+    UnshufflePatches,
+)
 
-__all__ = ['CheckedCocoDataset', 'MixSubPatches']
+__all__ = [
+    'CenterPatches', 'CheckedCocoDataset', 'LoadSealedAnnotations', 'MixSubPatches',
+    'PackSealedInputs', 'PatchAlignedMosaic', 'PatchAlignedRandomCrop', 'PatchAlignedRandomShift',
+    'RandomAffineColor', 'RandomRotate90', 'ReadSeal', 'SealedCocoDataset', 'ShufflePatches',
+    'UnshufflePatches', 'check_commutes'
+]

@@ -1,4 +1,5 @@
-from mmppvit.models.backbones import PEViT
+from mmppvit.models.backbones import PEViT, TokenInput
+from mmppvit.models.detectors import KeyedOrder, KeyedOrderMixin
 from mmppvit.models.necks import SimpleFeaturePyramid
 
-__all__ = ['PEViT', 'SimpleFeaturePyramid']
+__all__ = ['KeyedOrder', 'KeyedOrderMixin', 'PEViT', 'SimpleFeaturePyramid', 'TokenInput']

@@ -34,6 +34,18 @@ def test_every_level_has_its_size(scales, extra):
         torch.testing.assert_close(outs[k], outs[k - 1][..., ::2, ::2], rtol=0, atol=0)
 
 
+def test_blocks_bring_the_surroundings_in():
+    """With blocks, a level at a place depends on tokens beyond the 3x3 convolution's reach."""
+    for num_blocks, reach in ((0, 1), (1, 4), (2, 7)):
+        neck = _build(scale_factors=(1., ), num_blocks=num_blocks, norm_cfg=None)
+        for block in neck.blocks:
+            nn.init.ones_(block.gamma)  # they start as almost nothing
+        x = torch.randn(1, 16, 1, 31, requires_grad=True)
+        neck(x)[0][..., 15].sum().backward()
+        touched = x.grad.abs().sum((0, 1, 2)).nonzero().flatten()
+        assert (touched.min(), touched.max()) == (15 - reach, 15 + reach)
+
+
 def test_defaults_are_those_of_vitdet():
     neck = SimpleFeaturePyramid(64)
     outs = neck(torch.randn(1, 64, 4, 4))

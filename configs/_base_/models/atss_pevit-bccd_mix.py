@@ -1,16 +1,17 @@
 _base_ = './atss_pevit-tiny_mix.py'
 
-# For two CPU cores: 3 of PEViT-tiny's 12 blocks and half the head's width. Fewer blocks and a
-# wider head did better than the reverse in short runs that differed in more than that.
+# For two CPU cores: 3 of PEViT-tiny's 12 blocks and half the head's width. With blocks in the neck,
+# where tokens meet their neighbours, in place of the head's third convolution it learned faster (val
+# mAP 0.446 for 0.407 after 10 epochs of 30, one run each) and ended alike (0.519 and 0.516).
 model = dict(
     backbone=dict(arch=dict(_delete_=True, embed_dims=192, num_layers=3, num_heads=3)),
-    neck=dict(out_channels=128, scale_factors=(2., 1., .5), num_outs=3),
+    neck=dict(out_channels=128, scale_factors=(2., 1., .5), num_outs=3, num_blocks=3),
     bbox_head=dict(
         num_classes=3,
         in_channels=128,
         feat_channels=128,
-        stacked_convs=3,
+        stacked_convs=2,
         norm_cfg=dict(type='GN', num_groups=16),
-        # Cells and platelets are 20 to 100 pixels wide.
+        # Cells and platelets are 25 to 120 pixels wide.
         anchor_generator=dict(octave_base_scale=4, strides=[4, 8, 16])),
     test_cfg=dict(score_thr=.01))

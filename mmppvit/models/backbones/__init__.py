@@ -1,3 +1,4 @@
 from mmppvit.models.backbones.pevit import PEViT
+from mmppvit.models.backbones.token_input import TokenInput
 
-__all__ = ['PEViT']
+__all__ = ['PEViT', 'TokenInput']

@@ -106,6 +106,11 @@ class PEViT(BaseModule):
         self.apply(_init_linear)
         self._freeze()
 
+    @property
+    def token_stride(self) -> int:
+        """Pixels of the mixed image per cell of the output."""
+        return self.patch_embed.stride
+
     def _resolve_indices(self, indices: int | tuple[int, ...]) -> tuple[int, ...]:
         indices = (indices, ) if isinstance(indices, int) else tuple(indices)
         resolved = tuple(sorted(i + self.num_layers if i < 0 else i for i in indices))

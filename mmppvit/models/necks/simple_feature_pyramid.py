@@ -1,4 +1,4 @@
-"""ViTDet's simple feature pyramid."""
+"""ViTDet's simple feature pyramid, with room for context before it."""
 from __future__ import annotations
 
 import math
@@ -8,6 +8,7 @@ from mmcv.cnn import ConvModule, build_norm_layer
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from timm.layers import LayerNorm2d
+from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 
 __all__ = ['SimpleFeaturePyramid']
@@ -29,6 +30,9 @@ class SimpleFeaturePyramid(BaseModule):
         scale_factors (Sequence[float]): Powers of two, in descending order.
         num_outs (int, optional): Levels to return; those beyond ``scale_factors`` are
             subsampled from the last one. Defaults to ``len(scale_factors)``.
+        num_blocks (int): ConvNeXt blocks (Liu et al., 2022) on the backbone's map before the
+            levels. A backbone without positions cannot tell which tokens are neighbours; these
+            can, at a small part of the cost of convolutions in the head.
         norm_cfg (dict, optional): Norm after every convolution; None for none. 'LayerNorm2d' is
             ViTDet's: over the channels, at every position.
         init_cfg (dict, optional): Initialisation.
@@ -39,6 +43,7 @@ class SimpleFeaturePyramid(BaseModule):
                  out_channels: int = 256,
                  scale_factors: tuple[float, ...] = (4., 2., 1., .5),
                  num_outs: int | None = None,
+                 num_blocks: int = 0,
                  norm_cfg: dict | None = dict(type='mmdet.LayerNorm2d', eps=1e-6),
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -48,6 +53,7 @@ class SimpleFeaturePyramid(BaseModule):
         self.num_outs = len(exponents) if num_outs is None else num_outs
         if self.num_outs < len(exponents):
             raise ValueError(f'num_outs {num_outs} is less than the {len(exponents)} scale_factors')
+        self.blocks = nn.Sequential(*(ConvNeXtBlock(in_channels) for _ in range(num_blocks)))
         self.levels = nn.ModuleList(
             self._build_level(exponent, norm_cfg) for exponent in exponents)
 
@@ -70,6 +76,7 @@ class SimpleFeaturePyramid(BaseModule):
     def forward(self, inputs: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         """(B, C, H, W), or a tuple whose last map counts -> levels (B, out_channels, H_k, W_k)."""
         x = inputs if isinstance(inputs, torch.Tensor) else inputs[-1]
+        x = self.blocks(x)
         outs = [level(x) for level in self.levels]
         while len(outs) < self.num_outs:
             outs.append(outs[-1][..., ::2, ::2])

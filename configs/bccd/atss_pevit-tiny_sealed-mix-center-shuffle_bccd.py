@@ -1,0 +1,12 @@
+_base_ = './atss_pevit-tiny_sealed-mix-shuffle_bccd.py'
+
+data_root = '{{$MMPPVIT_SEALED:data/sealed}}/bccd_mix+center+shuffle/'
+
+train_dataloader = dict(
+    dataset=dict(datasets=[
+        dict(part, data_root=data_root) for part in _base_.train_dataloader.dataset.datasets
+    ]))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'test/annotations.json')
+test_evaluator = val_evaluator

@@ -1,0 +1,94 @@
+"""Sealed COCO data sets."""
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+from mmppvit.datasets.coco import CheckedCocoDataset
+from mmppvit.datasets.commuting import check_commutes
+from mmppvit.datasets.transforms import ReadSeal, open_manifest
+from mmppvit.sealed import ANNOTATIONS, Manifest, ManifestError, image_folder
+
+from mmdet.registry import DATASETS
+
+__all__ = ['SealedCocoDataset']
+
+
+@DATASETS.register_module()
+class SealedCocoDataset(CheckedCocoDataset):
+    """COCO data set that ``tools/encrypt_dataset.py`` sealed; the plain pictures are not needed.
+
+    Boxes and evaluation stay in the plain frame. What does not fit is refused before training
+    starts: a manifest, json or list of files that is not what was sealed, another key or none for
+    shuffled pictures, augmentations that do not commute with the scheme. Every picture is checked
+    against its digest when it is read, by the pipeline's ``ReadSeal``.
+
+    Args:
+        data_root (str): Folder of one or several sealed data sets.
+        sealed (str): The sealed data set, a folder below ``data_root``.
+        scale (str, optional): Of several sealed scales: 'WIDTHxHEIGHT', or 'random' for another
+            one every time. Not needed where there is but one.
+        **kwargs: As for :class:`mmdet.datasets.CocoDataset`, but ``ann_file`` and ``data_prefix``.
+    """
+
+    def __init__(self, *args, data_root: str = '', sealed: str = '', scale: str | None = None,
+                 **kwargs) -> None:
+        if args or {'ann_file', 'data_prefix'} & set(kwargs):
+            raise TypeError('a sealed data set knows its own ann_file and data_prefix: give '
+                            'data_root and sealed, by name')
+        root = os.path.join(data_root, sealed)
+        self.manifest = open_manifest(root)
+        self.scale = scale
+        index = _scale_index(self.manifest, scale)
+        self._folders = [image_folder(self.manifest.scales, i)
+                         for i in range(len(self.manifest.scales))]
+        self.manifest.read_annotations()
+        _check_files(self.manifest)
+        super().__init__(data_root=root, ann_file=ANNOTATIONS,
+                         data_prefix=dict(img=self._folders[index]), **kwargs)
+        self._check_pipeline()
+
+    def _check_pipeline(self) -> None:
+        steps = self.pipeline.transforms
+        seals = [step for step in steps if isinstance(step, ReadSeal)]
+        if not seals:
+            raise ValueError("the pipeline has no dict(type='ReadSeal'), which checks sealed "
+                             'pictures: put it right after LoadImageFromFile')
+        seals[0].check(self.manifest)
+        check_commutes(steps, self.manifest.scheme)
+
+    def get_data_info(self, idx: int) -> dict:
+        """As ``CocoDataset``'s; with ``scale='random'`` of a scale drawn anew."""
+        info = super().get_data_info(idx)
+        if self.scale == 'random':
+            name = Path(info['img_path']).relative_to(self.data_prefix['img'])
+            info['img_path'] = os.path.join(self.data_root, random.choice(self._folders), name)
+        return info
+
+
+def _scale_index(manifest: Manifest, scale: str | None) -> int:
+    names = ['{}x{}'.format(*size) if size else 'as it is' for size in manifest.scales]
+    if scale in names:
+        return names.index(scale)
+    if scale == 'random' or (scale is None and len(names) == 1):
+        return 0
+    raise ValueError(f'scale={scale!r}: {manifest.root} was sealed at {names}; choose one, or '
+                     "'random'")
+
+
+def _check_files(manifest: Manifest) -> None:
+    """That every picture is there with its size; its digest is looked at when it is read."""
+    wrong = [picture.file for picture in manifest.pictures
+             if _size(os.path.join(manifest.root, picture.file)) != picture.bytes]
+    if wrong:
+        raise ManifestError(
+            f'{len(wrong)} files of {manifest.root} are missing or not what was sealed, e.g. '
+            f'{wrong[:3]}: restore them (tools/verify_sealed.py lists all)')
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None

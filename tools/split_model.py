@@ -1,0 +1,76 @@
+"""Take a trained detector apart: the backbone for a host, the rest for the key holder.
+
+    python tools/split_model.py CONFIG work_dirs/mine/epoch_12.pth \
+        --backbone-out backbone.safetensors --head-out head.safetensors
+
+tools/run_split.py runs the two.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+
+import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
+from mmppvit.config import load_config
+from mmppvit.models.pretrained import read_state_dict
+from mmppvit.models.split import split_detector, write_part
+
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file, .pth or .safetensors')
+    parser.add_argument('--backbone-out', required=True, help='.safetensors file to write')
+    parser.add_argument('--head-out', required=True, help='.safetensors file to write')
+    parser.add_argument('--force', action='store_true', help='replace files that exist')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction,
+        help='override the config: key=value, key="[a,b]", key=a,b or key="[(a,b),(c,d)]"')
+    args = parser.parse_args()
+    if not os.path.isfile(args.checkpoint):
+        parser.error(f'no checkpoint {args.checkpoint}')
+    outs = [args.backbone_out, args.head_out]
+    if os.path.abspath(outs[0]) == os.path.abspath(outs[1]):
+        parser.error('--backbone-out and --head-out are the same file')
+    for path in outs:
+        if not path.endswith('.safetensors'):
+            parser.error(f'{path}: must end in .safetensors')
+        if os.path.exists(path) and not args.force:
+            parser.error(f'{path} exists; choose another name, or --force')
+    return args
+
+
+def dataset_meta(cfg: Config, checkpoint: str) -> dict:
+    """Classes and palette: the checkpoint's, else those of the config's test set."""
+    meta = None
+    if not checkpoint.endswith('.safetensors'):
+        content = torch.load(checkpoint, map_location='cpu', weights_only=True)
+        meta = content.get('meta', {}).get('dataset_meta')
+    if not meta or 'classes' not in meta:
+        dataset = cfg.test_dataloader.dataset
+        while 'dataset' in dataset or 'datasets' in dataset:
+            dataset = dataset.get('dataset') or dataset['datasets'][0]
+        meta = DATASETS.get(dataset.type)._load_metainfo(dataset.get('metainfo'))
+    return {key: meta[key] for key in ('classes', 'palette') if key in meta}
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    state = read_state_dict(args.checkpoint)
+    backbone, head = split_detector(cfg.model, state, dataset_meta(cfg, args.checkpoint))
+    write_part(args.backbone_out, 'backbone', *backbone)
+    write_part(args.head_out, 'head', *head)
+    for path, (tensors, _) in ((args.backbone_out, backbone), (args.head_out, head)):
+        print(f'{path}: {len(tensors)} tensors, '
+              f'{sum(x.numel() for x in tensors.values()) / 1e6:.1f} M numbers')
+
+
+if __name__ == '__main__':
+    main()
