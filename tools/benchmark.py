@@ -1,6 +1,7 @@
-"""Time and memory of the transforms and of the backbone, each beside its baseline.
+"""Time and memory of transforms, sealed data sets and backbone, each beside its baseline.
 
     python tools/benchmark.py transforms --threads 1 --out benchmarks/transforms.csv
+    python tools/benchmark.py sealed --threads 1 --out benchmarks/sealed.csv
     python tools/benchmark.py backbone --threads 2 --out benchmarks/backbone.csv
     python tools/benchmark.py backbone --device cuda --amp --out benchmarks/backbone_gpu.csv
 
@@ -27,8 +28,12 @@ from functools import partial
 from pathlib import Path
 
 import mmppvit  # noqa: F401, must come before timm and mmdet
-from mmppvit.encryption import mix_sub_patches
+from mmppvit.encryption import Key, Scheme, center_patches, mix_sub_patches, shuffle_patches
 from mmppvit.models import PEViT
+from mmppvit.sealed import Manifest, SealedPicture, SealJob
+from mmppvit.sealed.pictures import decode_picture, encode_picture, write_atomic
+from mmppvit.sealed.sources import Source
+from mmppvit.sealed.writer import seal_picture
 
 import cv2
 import numpy as np
@@ -67,6 +72,16 @@ def transform_cases(args: argparse.Namespace) -> Iterator[Case]:
         yield Case(f'mix_sub_patches P{patch} g{grid}', 'x'.join(map(str, shape)),
                    partial(make_mix, mix_sub_patches, shape, patch, grid), 'NumPy mean',
                    partial(make_mix, mix_naively, shape, patch, grid))
+    for side in (16, 8):
+        shape = (height // 16 * side, width // 16 * side, 3)
+        text = 'x'.join(map(str, shape))
+        yield Case(f'shuffle_patches of {side} pixels', text,
+                   partial(make_shuffle, shuffle_patches, shape, side), 'NumPy transpose',
+                   partial(make_shuffle, shuffle_naively, shape, side))
+        for normalize in (False, True):
+            yield Case(f'center_patches of {side} pixels{", normalize" * normalize}', text,
+                       partial(make_center, center_patches, shape, side, normalize),
+                       'NumPy mean', partial(make_center, center_naively, shape, side, normalize))
     with tempfile.TemporaryDirectory() as folder:
         path, shape = find_image(folder, args.quick)
         for name, steps in (('load, mix, pack', []), ('load, resize, mix, pack', [
@@ -87,6 +102,35 @@ def mix_naively(img: np.ndarray, patch: int, grid: int) -> np.ndarray:
 def make_mix(mix: Callable, shape: tuple[int, ...], patch: int, grid: int) -> Callable:
     img = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     return partial(mix, img, patch, grid)
+
+
+def shuffle_naively(img: np.ndarray, side: int, order: np.ndarray) -> np.ndarray:
+    """What one would write first."""
+    height, width, channels = img.shape
+    patches = img.reshape(height // side, side, width // side, side, channels).swapaxes(1, 2)
+    shuffled = patches.reshape(-1, side, side, channels)[order].reshape(patches.shape)
+    return shuffled.swapaxes(1, 2).reshape(img.shape)
+
+
+def make_shuffle(shuffle: Callable, shape: tuple[int, ...], side: int) -> Callable:
+    rng = np.random.default_rng(0)
+    order = rng.permutation(shape[0] // side * (shape[1] // side))
+    return partial(shuffle, rng.integers(0, 256, shape, dtype=np.uint8), side, order)
+
+
+def center_naively(img: np.ndarray, side: int, strength: float, normalize: bool) -> np.ndarray:
+    """What one would write first."""
+    height, width, channels = img.shape
+    parts = img.reshape(height // side, side, width // side, side, channels)
+    rest = parts - parts.mean((1, 3), keepdims=True)
+    if normalize:
+        rest *= 40 / (np.sqrt(np.square(rest).mean((1, 3, 4), keepdims=True)) + 8)
+    return np.clip(np.rint(rest + 128), 0, 255).astype(np.uint8).reshape(img.shape)
+
+
+def make_center(center: Callable, shape: tuple[int, ...], side: int, normalize: bool) -> Callable:
+    img = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return partial(center, img, side, 1., normalize)
 
 
 def find_image(folder: str, quick: bool) -> tuple[str, str]:
@@ -111,6 +155,70 @@ def make_pipeline(path: str, steps: list[dict]) -> Callable:
 
     def run() -> object:
         return pipeline(dict(img_path=path, instances=[dict(instance) for _ in range(7)]))
+
+    return run
+
+
+# --- sealed data sets ---------------------------------------------------------------------------
+
+SEALED = [('mix', 'png'), ('mix', 'webp'), ('mix+shuffle', 'png'), ('mix+center+shuffle', 'png')]
+
+
+def sealed_cases(args: argparse.Namespace) -> Iterator[Case]:
+    """Reading sealed pictures against plain ones, sealing against decoding and encoding alone."""
+    scale = (96, 64) if args.quick else (1333, 800)
+    with tempfile.TemporaryDirectory() as folder:
+        path, _ = find_image(folder, args.quick)
+        key = Key.create(Path(folder, 'owner.key'))
+        plain = [dict(type='Resize', scale=scale, keep_ratio=True)]
+        for name, picture_format in SEALED:
+            scheme = Scheme(name, center_strength=1. if 'center' in name else 0.)
+            out = Path(folder, f'{name}-{picture_format}')
+            job = SealJob(Path(folder, 'plain'), out, scheme, key=key if scheme.shuffles else None,
+                          scales=(scale, ), picture_format=picture_format)
+            picture = seal_one(job, Path(path))
+            shape = f'{picture.size[1] * scheme.grid}x{picture.size[0] * scheme.grid}x3'
+            keyed = dict(key_file=str(Path(folder, 'owner.key'))) if scheme.shuffles else {}
+            for end in ('', ' (augmented)') if scheme.shuffles else ('', ):
+                again = [dict(type='UnshufflePatches'), dict(type='ShufflePatches', **keyed)]
+                steps = [dict(type='ReadSeal', **keyed), *(again if end else [])]
+                yield Case(f'load to pack, {name} {picture_format}{end}', shape,
+                           partial(make_pipeline, str(out / picture.file), steps),
+                           'plain, resized', partial(make_pipeline, path, plain))
+            yield Case(f'seal, {name} {picture_format}', shape,
+                       partial(make_sealing, path, job), 'decode and encode',
+                       partial(make_recoding, path, str(out / picture.file), picture_format))
+
+
+def seal_one(job: SealJob, path: Path) -> SealedPicture:
+    """A sealed data set of one picture."""
+    name = f'{path.stem}.{job.picture_format}'
+    (picture, content), = seal_picture(path.read_bytes(), Source(path.name), name, job)
+    write_atomic(job.out / picture.file, content)
+    Manifest(job.out, job.scheme, job.picture_format, list(job.scales), '0' * 64,
+             job.key and dict(fingerprint=job.key.fingerprint, derivation=1),
+             pictures=[picture]).save(job.key)
+    return picture
+
+
+def make_sealing(path: str, job: SealJob) -> Callable:
+    """All that sealing does for one picture, written out."""
+
+    def run() -> None:
+        for picture, content in seal_picture(Path(path).read_bytes(), Source(Path(path).name),
+                                             'again', job):
+            write_atomic(job.out / f'{picture.file}.{job.picture_format}', content)
+
+    return run
+
+
+def make_recoding(path: str, sealed: str, picture_format: str) -> Callable:
+    """Decode the plain picture and encode the sealed one: the work no sealing can do without."""
+    content, img = Path(path).read_bytes(), cv2.imread(sealed)
+
+    def run() -> None:
+        decode_picture(content)
+        encode_picture(img, picture_format)
 
     return run
 
@@ -241,6 +349,7 @@ _PEAKS: dict[str, float] = {}
 # Each with its cases, how its memory is measured, and how often it is repeated.
 SUITES = {
     'transforms': (transform_cases, peak_of_arrays, 50),
+    'sealed': (sealed_cases, peak_of_arrays, 50),
     'backbone': (backbone_cases, peak_of_tensors, 7),
 }
 

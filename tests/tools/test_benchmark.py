@@ -21,6 +21,14 @@ def _run(*args: str) -> subprocess.CompletedProcess:
                           capture_output=True, text=True)
 
 
+def test_sealed():
+    done = _run('sealed', '--quick')
+    assert done.returncode == 0, done.stderr
+    for case in ('load to pack, mix webp', 'load to pack, mix+shuffle png (augmented)',
+                 'seal, mix+center+shuffle png'):
+        assert case in done.stderr
+
+
 def test_transforms(tmp_path):
     out = tmp_path / 'new' / 'transforms.csv'
     done = _run('transforms', '--quick', '--out', str(out))
@@ -30,7 +38,10 @@ def test_transforms(tmp_path):
     assert list(rows[0]) == COLUMNS
     assert [row['case'] for row in rows] == [
         'mix_sub_patches P16 g2', 'mix_sub_patches P16 g4', 'mix_sub_patches P32 g4',
-        'mix_sub_patches P24 g3', 'load, mix, pack', 'load, resize, mix, pack']
+        'mix_sub_patches P24 g3',
+        *(f'{name} of {side} pixels{end}' for side in (16, 8) for name, end in (
+            ('shuffle_patches', ''), ('center_patches', ''), ('center_patches', ', normalize'))),
+        'load, mix, pack', 'load, resize, mix, pack']
     for row in rows:
         assert row['suite'] == 'transforms'
         assert row['threads'] == '1'
