@@ -1,5 +1,5 @@
 # The same, and the patches are centered. Not trained here.
-#   MMPPVIT_KEY=coco.key tools/dist_train.sh \
+#   MMPPVIT_KEY=owner.key tools/dist_train.sh \
 #       configs/coco/atss_pevit-tiny_sealed-mix-center-shuffle_coco.py 8 --amp
 _base_ = './atss_pevit-tiny_sealed-mix-shuffle_coco.py'
 

@@ -1,7 +1,7 @@
 _base_ = './coco_sealed.py'
 
 # The key that the patches were shuffled under; only its holder can train and evaluate.
-key_file = '{{$MMPPVIT_KEY:data/sealed/coco.key}}'
+key_file = '{{$MMPPVIT_KEY:owner.key}}'
 data_root = '{{$MMPPVIT_SEALED:data/sealed}}/coco_mix+shuffle/'
 
 # Augmentation needs the layout; the backbone then gets a new order every time.

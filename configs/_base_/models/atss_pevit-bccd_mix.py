@@ -1,8 +1,9 @@
 _base_ = './atss_pevit-tiny_mix.py'
 
-# For two CPU cores: 3 of PEViT-tiny's 12 blocks and half the head's width. With blocks in the neck,
-# where tokens meet their neighbours, in place of the head's third convolution it learned faster (val
-# mAP 0.446 for 0.407 after 10 epochs of 30, one run each) and ended alike (0.519 and 0.516).
+# For two CPU cores: 3 of PEViT-tiny's 12 blocks and half the head's width. With blocks in the
+# neck, where tokens meet their neighbours, in place of the head's third convolution it learned
+# faster (val mAP 0.446 for 0.407 after 10 epochs of 30, one run each), and ended alike (0.519 and
+# 0.516).
 model = dict(
     backbone=dict(arch=dict(_delete_=True, embed_dims=192, num_layers=3, num_heads=3)),
     neck=dict(out_channels=128, scale_factors=(2., 1., .5), num_outs=3, num_blocks=3),
