@@ -30,14 +30,19 @@ class _Rate(ProgressColumn):
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A function of (done, total) that shows them with rate and time left, on stderr."""
     # No thread of its own, which would make forking workers unsafe.
-    with Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), _Rate(),
-                  TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False) as bar:
-        task = bar.add_task(title, total=None)
+    bar = Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), _Rate(),
+                   TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False)
+    task = bar.add_task(title, total=None)
 
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, refresh=bar.console.is_terminal)
+    def show(done: int, total: int) -> None:
+        bar.start()  # now that there is something to show
+        bar.update(task, completed=done, total=total, refresh=bar.console.is_terminal)
 
+    try:
         yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 @contextmanager

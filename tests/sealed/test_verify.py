@@ -235,7 +235,7 @@ def test_no_false_alarm(photos, scheme):
 
 
 @pytest.mark.parametrize(('name', 'share'), [
-    ('mix', .8), ('shuffle', 1), ('mix+shuffle', .95), ('mix+center', 1),
+    ('mix', .8), ('shuffle', 1), ('mix+shuffle', 1), ('mix+center', 1),
     ('mix+center+shuffle', 1)])
 def test_plain_pictures_look_plain(photos, name, share):
     """Resized to the size that the manifest lists."""
@@ -246,6 +246,18 @@ def test_plain_pictures_look_plain(photos, name, share):
         size = padded.shape[1] // scheme.grid, padded.shape[0] // scheme.grid
         found += looks_plain(cv2.resize(img, size, interpolation=cv2.INTER_AREA), scheme)
     assert found >= share * len(photos)
+
+
+def test_mixed_pictures_that_should_be_shuffled_are_found(photos):
+    for img in photos:
+        assert looks_plain(Scheme('mix').encrypt(img).img, Scheme('mix+shuffle'))
+
+
+def test_textured_pictures_are_no_false_alarm(coco_mini):
+    """Grass and crowds have large steps within patches, too: every picture there is."""
+    scheme = _scheme('shuffle')
+    for path in sorted((coco_mini / 'val2017').iterdir()):
+        assert not looks_plain(scheme.encrypt(cv2.imread(str(path)), KEY, '').img, scheme), path
 
 
 @pytest.mark.parametrize('scheme', [scheme for scheme in VARIANTS if scheme.erode], ids=_id)
