@@ -1,11 +1,11 @@
 from mmppvit.datasets.transforms.colour import RandomAffineColor
-from mmppvit.datasets.transforms.commuting import (
-    PatchAlignedMosaic,
+from mmppvit.datasets.transforms.mixing import MixSubPatches
+from mmppvit.datasets.transforms.mosaic import PatchAlignedMosaic
+from mmppvit.datasets.transforms.patch_aligned import (
     PatchAlignedRandomCrop,
     PatchAlignedRandomShift,
-    RandomRotate90,
 )
-from mmppvit.datasets.transforms.mixing import MixSubPatches
+from mmppvit.datasets.transforms.rotate90 import RandomRotate90
 from mmppvit.datasets.transforms.sealed import (
     LoadSealedAnnotations,
     PackSealedInputs,
