@@ -1,8 +1,8 @@
 """Crops and shifts by whole patches, which commute with sealing.
 
 The patch is the unit of every random draw, so the same random numbers do the same thing to an
-image (``grid=1``) and to its sealed version, as long as it is whole patches: the padding of a sealed
-image is a part of it like any other. Boxes and masks come out exactly the same.
+image (``grid=1``) and to its sealed version, as long as it is whole patches: the padding of a
+sealed image is a part of it like any other. Boxes and masks come out exactly the same.
 """
 from __future__ import annotations
 
