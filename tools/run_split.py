@@ -14,6 +14,7 @@ from pathlib import Path
 import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
 from mmppvit.config import load_config
 from mmppvit.models.split import BackboneHalf, HeadHalf, read_part, write_part
+from mmppvit.sealed.pictures import SUFFIXES
 
 import mmcv
 import numpy as np
@@ -25,8 +26,6 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import Tensor
-
-SUFFIXES = ('.png', '.webp', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,7 +68,8 @@ def find_pictures(paths: Sequence[Path]) -> dict[Path, Path]:
                 raise ValueError(f'{other} and {file} would have the same token file: rename one, '
                                  'or give the folder above both')
     if not found:
-        raise ValueError(f'no pictures ({", ".join(SUFFIXES)}) in {", ".join(map(str, paths))}')
+        raise ValueError(f'no pictures ({", ".join(sorted(SUFFIXES))}) in '
+                         f'{", ".join(map(str, paths))}')
     return found
 
 
