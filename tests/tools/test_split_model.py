@@ -208,7 +208,7 @@ def test_pictures_that_cannot_be_used(halves, tmp_path, run_tool):
     folder = tmp_path / 'pictures'
     (folder / 'sub').mkdir(parents=True)
     args = ['run_split.py', 'backbone', halves[0], folder, '--out', tmp_path / 'out']
-    with pytest.raises(ValueError, match=r'no pictures \(.png, .*\) in .*pictures'):
+    with pytest.raises(ValueError, match=r'no pictures \(.*\.png, .*\) in .*pictures'):
         run_tool(*args)
     for path in (folder / 'a.png', folder / 'a.webp'):
         path.write_bytes(b'no picture')
