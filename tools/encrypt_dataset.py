@@ -42,7 +42,8 @@ def parse_args() -> argparse.Namespace:
                         help='fit pictures into this size, as Resize(keep_ratio=True) does; '
                         'several for multi-scale training; default: as they are')
     parser.add_argument('--format', choices=['png', 'webp'], default='png',
-                        help='both lossless; webp is smaller and much slower to write')
+                        help='both lossless: png is stored, fast to write and read; webp is half '
+                        'as large and very slow to write')
     parser.add_argument('--num-workers', type=int, default=0, help='processes; default: none')
     parser.add_argument('--shard', default='0/1', metavar='i/n',
                         help='seal the i-th of n parts, counted from 0; the last to finish writes '

@@ -19,10 +19,12 @@ __all__ = [
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.jp2'}
 # First bytes of a format and what stands among the last ones of a whole file.
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND'}  # JPEG, PNG
-# Without matches: smaller than zlib's default on encrypted pixels, and much faster both ways.
 _ENCODERS = {
-    'png': ('.png', [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY,
-                     cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]),
+    # Stored: encrypted pixels compress to no less than half, which would take four times as long
+    # to read. The filter is an option of newer OpenCVs; the one of older ones does as well.
+    'png': ('.png', [cv2.IMWRITE_PNG_COMPRESSION, 0, *(
+        (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
+        if hasattr(cv2, 'IMWRITE_PNG_FILTER') else ())]),
     'webp': ('.webp', [cv2.IMWRITE_WEBP_QUALITY, 101]),  # above 100: lossless
 }
 
