@@ -5,6 +5,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from mmppvit.visualization.sealed_visualizer import SealedDetLocalVisualizer
+
 import pytest
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
@@ -20,7 +22,8 @@ def run_tool(monkeypatch, tmp_path):
         monkeypatch.setattr(sys, 'argv', [str(TOOLS / name), *map(str, args)])
         monkeypatch.chdir(tmp_path)
         # A second run in the same process would log into the folder of the first.
-        DetLocalVisualizer._instance_dict.clear()
+        for kind in (DetLocalVisualizer, SealedDetLocalVisualizer):
+            kind._instance_dict.clear()
         return runpy.run_path(str(TOOLS / name), run_name='__main__')
 
     return run
