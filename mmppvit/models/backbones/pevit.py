@@ -1,45 +1,23 @@
 """PEViT, a vision transformer without positions, as a detection backbone."""
 from __future__ import annotations
 
-from functools import partial
-
-from mmppvit.models.layers import MixedPatchEmbed, ReferenceEncoding
+from mmppvit.models.layers import (
+    MixedPatchEmbed,
+    ReferenceEncoding,
+    build_blocks,
+    init_vit_weights,
+    resolve_arch,
+    vit_norm,
+)
 from mmppvit.models.pretrained import load_pretrained
 
 import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
-from timm.layers import trunc_normal_
-from timm.models.vision_transformer import Block
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 __all__ = ['PEViT']
-
-_ARCHS = {  # those of DeiT
-    'tiny': dict(embed_dims=192, num_layers=12, num_heads=3),
-    'small': dict(embed_dims=384, num_layers=12, num_heads=6),
-    'base': dict(embed_dims=768, num_layers=12, num_heads=12),
-}
-
-
-_norm = partial(nn.LayerNorm, eps=1e-6)
-
-
-def _resolve_arch(arch: str | dict) -> dict:
-    if isinstance(arch, str):
-        if arch not in _ARCHS:
-            raise ValueError(f'arch {arch!r} is unknown: choose one of {sorted(_ARCHS)} or give a '
-                             'dict with embed_dims, num_layers and num_heads')
-        arch = _ARCHS[arch]
-    known = {'embed_dims', 'num_layers', 'num_heads', 'mlp_ratio'}
-    if set(arch) - known or {'embed_dims', 'num_layers', 'num_heads'} - set(arch):
-        raise ValueError(f'arch needs embed_dims, num_layers, num_heads and may have mlp_ratio; '
-                         f'got {sorted(arch)}')
-    if arch['embed_dims'] % arch['num_heads']:
-        raise ValueError(f'embed_dims {arch["embed_dims"]} is not a multiple of num_heads '
-                         f'{arch["num_heads"]}')
-    return {'mlp_ratio': 4., **arch}
 
 
 @MODELS.register_module()
@@ -86,7 +64,7 @@ class PEViT(BaseModule):
                  final_norm: bool = True,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        arch = _resolve_arch(arch)
+        arch = resolve_arch(arch)
         self.embed_dims = arch['embed_dims']
         self.num_layers = arch['num_layers']
         self.out_indices = self._resolve_indices(out_indices)
@@ -95,15 +73,12 @@ class PEViT(BaseModule):
                                            nonlinear_embed)
         self.reference_encoding = ReferenceEncoding(self.embed_dims) \
             if reference_encoding else nn.Identity()
-        rates = torch.linspace(0, drop_path_rate, self.num_layers).tolist()
         # Blocks or norms whose output nobody reads would have no gradient, which DDP refuses.
-        self.blocks = nn.ModuleList(
-            Block(self.embed_dims, arch['num_heads'], arch['mlp_ratio'], qkv_bias=True,
-                  drop_path=rate, norm_layer=_norm) for rate in rates[:self.out_indices[-1] + 1])
+        self.blocks = build_blocks(arch, drop_path_rate, num_built=self.out_indices[-1] + 1)
         use_norm = final_norm and self.num_layers - 1 in self.out_indices
-        self.norm = _norm(self.embed_dims) if use_norm else nn.Identity()
+        self.norm = vit_norm(self.embed_dims) if use_norm else nn.Identity()
         self.frozen_stages = self._check_frozen(frozen_stages)
-        self.apply(_init_linear)
+        self.apply(init_vit_weights)
         self._freeze()
 
     @property
@@ -185,10 +160,3 @@ class PEViT(BaseModule):
                 outs.append(out.transpose(1, 2).unflatten(2, shape).contiguous())
         return tuple(outs)
 
-
-def _init_linear(module: nn.Module) -> None:
-    """DeiT's initialisation."""
-    if isinstance(module, (nn.Linear, nn.Conv2d)):
-        trunc_normal_(module.weight, std=.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -1,4 +1,19 @@
 from mmppvit.models.layers.patch_embed import MixedPatchEmbed
 from mmppvit.models.layers.reference_encoding import ReferenceEncoding
+from mmppvit.models.layers.vit_blocks import (
+                                              VIT_ARCHS,
+                                              build_blocks,
+                                              init_vit_weights,
+                                              resolve_arch,
+                                              vit_norm,
+)
 
-__all__ = ['MixedPatchEmbed', 'ReferenceEncoding']
+__all__ = [
+                                              'VIT_ARCHS',
+                                              'MixedPatchEmbed',
+                                              'ReferenceEncoding',
+                                              'build_blocks',
+                                              'init_vit_weights',
+                                              'resolve_arch',
+                                              'vit_norm'
+]

@@ -1,0 +1,33 @@
+"""Mixed precision without a GPU."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.runner.amp import autocast
+from torch import nn
+
+__all__ = ['BFloat16OptimWrapper', 'has_fast_bfloat16']
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU multiplies matrices in bfloat16 faster than in float32."""
+    native = getattr(torch.cpu, '_is_avx512_bf16_supported', None)  # torch >= 2.6
+    return native() if native else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Forward and loss in bfloat16 autocast, weights and their updates in float32.
+
+    mmengine's ``AmpOptimWrapper`` refuses to run without a GPU. bfloat16 has the exponents of
+    float32, so that no loss scaling is needed, on a GPU or elsewhere.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        with super().optim_context(model), autocast(dtype=torch.bfloat16):
+            yield
