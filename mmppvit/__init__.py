@@ -12,5 +12,5 @@ if find_spec('mmdet') is not None:
 
     _apply_compat()  # before anything that imports mmcv.ops or torchvision
 
-    from mmppvit import datasets, engine, models  # noqa: F401
+    from mmppvit import classification, datasets, engine, models  # noqa: F401
     from mmppvit.visualization import sealed_visualizer  # noqa: F401

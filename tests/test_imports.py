@@ -74,10 +74,18 @@ REGISTERED = [
     ('TRANSFORMS', 'RandomAffineColor'),
     ('DATASETS', 'CheckedCocoDataset'),
     ('MODELS', 'PEViT'),
+    ('MODELS', 'PEYOLOS'),
+    ('MODELS', 'YOLOSHead'),
+    ('MODELS', 'YOLOSViT'),
+    ('OPTIM_WRAPPERS', 'BFloat16OptimWrapper'),
     ('MODELS', 'TokenInput'),
     ('MODELS', 'KeyedOrder'),
     ('MODELS', 'SimpleFeaturePyramid'),
     ('MODELS', 'LayerNorm2d'),
+    ('DATASETS', 'EncryptedImageFolder'),
+    ('MODELS', 'TimmClassifier'),
+    ('METRICS', 'TopAccuracy'),
+    ('HOOKS', 'ExportClassifierHook'),
     ('HOOKS', 'CheckedLoadHook'),
     ('HOOKS', 'SealedDataHook'),
     ('VISUALIZERS', 'SealedDetLocalVisualizer'),
@@ -122,5 +130,14 @@ def test_sealed_data_sets_need_neither_torch_nor_mmdet(module):
     names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
               for alias in node.names]
     own = [name for name in names if name.startswith('mmppvit')]
-    assert all(name.startswith(('mmppvit.encryption', 'mmppvit.sealed')) for name in own), own
+    allowed = ('mmppvit.atomic', 'mmppvit.encryption', 'mmppvit.sealed')
+    assert all(name.startswith(allowed) for name in own), own
     assert not {name.partition('.')[0] for name in names} & set(BLOCKED)
+
+
+def test_importing_registers_the_classifiers_with_timm():
+    done = _python("""
+import mmppvit, timm
+assert len(timm.list_models('pevit_*')) == 6, timm.list_models('pevit_*')
+""")
+    assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ import os
 
 import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
 from mmppvit.config import load_config
-from mmppvit.models.pretrained import read_state_dict
+from mmppvit.models.checkpoints import read_state_dict
 from mmppvit.models.split import split_detector, write_part
 
 import torch

@@ -3,12 +3,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
 from mmppvit.config import load_config
+from mmppvit.engine import use_amp
 
-import torch
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
@@ -19,7 +18,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a detector')
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
-    parser.add_argument('--amp', action='store_true', help='mixed precision (on a GPU)')
+    parser.add_argument('--amp', action='store_true',
+                        help='mixed precision: float16 on a GPU, bfloat16 on a CPU that has it')
     parser.add_argument(
         '--auto-scale-lr', action='store_true',
         help='scale the learning rate by batch size / auto_scale_lr.base_batch_size')
@@ -39,11 +39,8 @@ def parse_args() -> argparse.Namespace:
 
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     """Options of the command line that change how the config trains."""
-    if args.amp and torch.cuda.is_available():
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.loss_scale = 'dynamic'
-    elif args.amp:
-        print('--amp: no GPU here, training in float32', file=sys.stderr)
+    if args.amp:
+        use_amp(cfg)
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')

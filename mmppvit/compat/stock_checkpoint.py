@@ -11,10 +11,11 @@ import pickle
 import re
 from typing import Any
 
+from mmppvit.atomic import write_atomic
+
 import numpy as np
 import torch
 
-from .atomic_backend import AtomicLocalBackend
 from .plain_state import KIND
 
 __all__ = ['load_mmengine_checkpoint', 'rewrite_checkpoint']
@@ -111,7 +112,7 @@ def rewrite_checkpoint(source: str, target: str) -> None:
     """Save what :func:`load_mmengine_checkpoint` reads from ``source`` as ``target``."""
     buffer = io.BytesIO()
     torch.save(load_mmengine_checkpoint(source), buffer)
-    AtomicLocalBackend().put(buffer.getvalue(), target)
+    write_atomic(target, buffer.getvalue(), sync=True)
 
 
 def _plain(value: Any) -> Any:

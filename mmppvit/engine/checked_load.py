@@ -1,6 +1,8 @@
 """Checkpoints that fit, or say what does not."""
 from __future__ import annotations
 
+import logging
+
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -37,7 +39,7 @@ class CheckedLoadHook(Hook):
         text = 'the checkpoint does not fit the model:\n  ' + '\n  '.join(problems)
         if self.strict or runner._resume:
             raise ValueError(f'{text}\nUse the config that it was trained with.')
-        print_log(f'{text}\nThe rest was loaded.', logger='current', level='WARNING')
+        print_log(f'{text}\nThe rest was loaded.', logger='current', level=logging.WARNING)
 
 
 def _differences(state: dict, model: nn.Module) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmppvit.compat.atomic_backend import AtomicLocalBackend
+from mmppvit.atomic import write_atomic
 from mmppvit.models.backbones import PEViT
 
 import numpy as np
@@ -40,7 +40,7 @@ def write_part(path: str | Path, kind: str, tensors: dict[str, Tensor], info: di
     # Heads share modules between layers, and the format wants memory of their own.
     tensors = {name: value.detach().cpu().clone().contiguous()
                for name, value in tensors.items()}
-    AtomicLocalBackend().put(save(tensors, {'mmppvit': text}), path)
+    write_atomic(path, save(tensors, {'mmppvit': text}), sync=True)
 
 
 def read_part(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict]:

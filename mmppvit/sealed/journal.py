@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mmppvit.sealed.pictures import write_atomic
+from mmppvit.atomic import write_atomic
 
 try:
     import fcntl

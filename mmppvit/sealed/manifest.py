@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mmppvit.encryption import DERIVATIONS, Key, Scheme
-from mmppvit.sealed.pictures import is_safe_name, path_within, write_atomic
+from mmppvit.atomic import write_atomic
+from mmppvit.encryption import BASELINES, DERIVATIONS, Key, Scheme, read_scheme
+from mmppvit.sealed.pictures import is_safe_name, path_within
 
 __all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'MAX_SIDE', 'Manifest', 'ManifestError',
            'SealedPicture', 'image_folder']
 
-FORMAT, VERSION = 'mmppvit sealed data set', 1
+FORMAT = 'mmppvit sealed data set'
+VERSIONS = (1, 2)  # 2 has baselines, which readers of 1 do not know
 MANIFEST, ANNOTATIONS = 'manifest.json', 'annotations.json'
 FORMATS = ('png', 'webp')
 MAX_SIDE = 1_000_000
@@ -107,7 +109,7 @@ class Manifest:
     def save(self, key: Key | None = None) -> None:
         """Write ``manifest.json``, signed by ``key`` where there is one."""
         data = dict(
-            format=FORMAT, version=VERSION, scheme=self.scheme.to_dict(),
+            format=FORMAT, version=_version(self.scheme), scheme=self.scheme.to_dict(),
             picture_format=self.picture_format, scales=self.scales, job=self.job, key=self.key,
             annotations=self.annotations, skipped=self.skipped,
             pictures=[asdict(picture) for picture in self.pictures])
@@ -220,9 +222,9 @@ def _expect(condition: bool, what: str) -> None:
 def _checked(data: object, root: Path) -> Manifest:
     if not isinstance(data, dict) or data.get('format') != FORMAT:
         raise ManifestError(f'{root / MANIFEST} is not the manifest of a sealed data set')
-    if data.get('version') != VERSION:
+    if data.get('version') not in VERSIONS:
         raise ManifestError(f'{root / MANIFEST} is of version {data.get("version")!r:.40}, this '
-                            f'mmppvit reads {VERSION}: update mmppvit')
+                            f'mmppvit reads {VERSIONS}: update mmppvit')
     digest, signature = data.pop('digest', None), data.pop('signature', None)
     content = _canonical(data)
     if digest != hashlib.sha256(content).hexdigest():
@@ -235,11 +237,12 @@ def _checked(data: object, root: Path) -> Manifest:
 
 def _parse(data: dict, root: Path) -> Manifest:
     data = dict(data)
-    for name in ('format', 'version'):
-        data.pop(name)
+    data.pop('format')
+    version = data.pop('version')
     # Beyond that, the list of divisors in the scheme's own error would take forever.
     _expect(data['scheme']['patch_size'] <= MAX_SIDE, 'patch_size is too large')
-    data['scheme'] = Scheme.from_dict(data['scheme'])
+    data['scheme'] = read_scheme(data['scheme'])
+    _expect(version == _version(data['scheme']), f'version {version} has no such scheme')
     _expect(data['picture_format'] in FORMATS, f'picture_format is none of {FORMATS}')
     _expect(_is_digest(data['job']), 'job is not a digest')
     _expect(data['annotations'] is None or _is_digest(data['annotations']),
@@ -251,6 +254,11 @@ def _parse(data: dict, root: Path) -> Manifest:
     _expect(len({picture.file for picture in data['pictures']}) == len(data['pictures']),
             'a file is listed twice')
     return Manifest(root=root, **data)
+
+
+def _version(scheme: Scheme) -> int:
+    """The oldest version that has the scheme, so that as many readers as can be know it."""
+    return 2 if scheme.name in BASELINES else 1
 
 
 def _is_digest(value: object) -> bool:

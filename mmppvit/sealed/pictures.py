@@ -2,9 +2,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -13,7 +11,7 @@ from PIL import Image
 
 __all__ = [
     'SUFFIXES', 'check_complete', 'decode_picture', 'encode_picture', 'find_pictures',
-    'is_safe_name', 'path_within', 'replace_file', 'write_atomic'
+    'is_safe_name', 'path_within'
 ]
 
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.jp2'}
@@ -106,33 +104,3 @@ def path_within(root: str | Path, name: str) -> Path:
             os.path.realpath(root)):
         raise OSError(f'{name!r:.200} lies outside of {root}')
     return Path(root) / name
-
-
-@contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place if the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix='.tmp-', dir=path.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
-        os.chmod(name, 0o666 & ~_UMASK)  # mkstemp's files are private
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write ``path``, which then has all of ``content`` or is as it was."""
-    with replace_file(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _umask()

@@ -5,9 +5,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from mmppvit.encryption import Key, Scheme, unshuffle_patches
+from mmppvit.atomic import write_atomic
+from mmppvit.encryption import BASELINES, Key, Scheme, unshuffle_patches
 from mmppvit.sealed.manifest import ANNOTATIONS, Manifest, SealedPicture
-from mmppvit.sealed.pictures import decode_picture, encode_picture, write_atomic
+from mmppvit.sealed.pictures import decode_picture, encode_picture
 
 import numpy as np
 
@@ -20,6 +21,10 @@ def check_restorable(scheme: Scheme) -> None:
     if scheme.mixes:
         reasons.append(f'mixing keeps 1 of {scheme.grid**2} numbers, and no key brings the others '
                        'back')
+    elif scheme.shrinks:
+        reasons.append(f'downsampling keeps 1 of {scheme.grid**2} numbers')
+    elif scheme.name in BASELINES:
+        reasons.append('it has no key')
     if scheme.centers:
         reasons.append('centering took the means of the patches away')
     if scheme.erode:

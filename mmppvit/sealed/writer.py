@@ -15,6 +15,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
+from mmppvit.atomic import write_atomic
 from mmppvit.encryption import DERIVATIONS
 from mmppvit.sealed.job import SealJob, SealReport
 from mmppvit.sealed.journal import WORK, Journal, Progress, locked, read_journal
@@ -30,7 +31,6 @@ from mmppvit.sealed.pictures import (
     decode_picture,
     encode_picture,
     path_within,
-    write_atomic,
 )
 from mmppvit.sealed.sources import Source, output_names, read_sources, sealed_annotations
 

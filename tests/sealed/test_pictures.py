@@ -1,8 +1,6 @@
-"""Names, whole files, and files that appear in one piece."""
+"""Names, and whole files."""
 from __future__ import annotations
 
-import errno
-import os
 from contextlib import suppress
 
 from mmppvit.sealed.pictures import (
@@ -12,7 +10,6 @@ from mmppvit.sealed.pictures import (
     find_pictures,
     is_safe_name,
     path_within,
-    write_atomic,
 )
 
 import cv2
@@ -105,28 +102,3 @@ def test_pictures_are_found_in_order(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert list(find_pictures(tmp_path)) == ['B.tif', 'a.webp', 'b/a.jpeg', 'b/z.PNG']
-
-
-def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
-    path = tmp_path / 'new' / 'file'
-    write_atomic(path, b'old')
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, 'No space left on device')
-
-    for target in ('os.replace', 'pathlib.Path.write_bytes'):
-        with monkeypatch.context() as patch:
-            patch.setattr(target, full)
-            with pytest.raises(OSError, match='No space'):
-                write_atomic(path, b'new')
-        assert path.read_bytes() == b'old'
-        assert [item.name for item in path.parent.iterdir()] == ['file']
-    write_atomic(path, b'new')
-    assert path.read_bytes() == b'new'
-    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

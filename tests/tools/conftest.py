@@ -46,7 +46,8 @@ def shrink(config: Path, out: Path, data_root: Path, **options) -> Path:
     cfg.merge_from_dict(dict(
         model=dict(
             backbone=dict(arch=dict(embed_dims=32, num_layers=2, num_heads=2, _delete_=True)),
-            neck=dict(in_channels=32)),
+            **(dict(neck=dict(in_channels=32)) if 'neck' in cfg.model
+               else dict(bbox_head=dict(embed_dims=32)))),
         train_cfg=dict(max_epochs=1, val_interval=1),
         default_hooks=dict(logger=dict(interval=1))))
     for key, count in (('train_dataloader', 6), ('val_dataloader', 3), ('test_dataloader', 3)):

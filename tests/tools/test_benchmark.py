@@ -1,6 +1,7 @@
 """The benchmark runs and writes the columns it promises; nothing here is timed."""
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 import subprocess
@@ -55,21 +56,41 @@ def test_transforms(tmp_path):
 def test_the_baseline_of_mixing_computes_the_same(monkeypatch):
     """Else the comparison would mean nothing; only halves are rounded another way."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-    import benchmark
     import numpy as np
+    from benchmark_suites import transforms
 
     args = (np.random.default_rng(0).integers(0, 256, (48, 72, 3), np.uint8), 24, 3)
-    np.testing.assert_array_equal(benchmark.mix_naively(*args), benchmark.mix_sub_patches(*args))
+    np.testing.assert_array_equal(transforms.mix_naively(*args), transforms.mix_sub_patches(*args))
 
 
-def test_the_steps_of_the_backbone_run(monkeypatch):
+@pytest.mark.parametrize('suite', ['backbone', 'peyolos'])
+def test_the_steps_of_models_run(suite, monkeypatch):
     """In this process: the command measures each in a fresh one, which takes its time."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-    import benchmark
+    from benchmark_suites import transformers
 
-    for train, kwargs in ((False, dict(grid=1)), (True, dict(grid=0)),
-                          (True, dict(grid=2, fused=False))):
-        benchmark.make_step('tiny', (32, 48), train, 'cpu', False, **kwargs)()
+    args = argparse.Namespace(quick=True, device='cpu', amp=False)
+    cases = list(getattr(transformers, f'{suite}_cases')(args))
+    assert {case.baseline_name for case in cases} >= {'written-out attention'}
+    for case in cases:
+        case.candidate()()
+        case.baseline()()
+
+
+def test_written_out_attention_is_written_out(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    from benchmark_suites import transformers
+    from torch.nn import functional
+
+    calls = []
+    fused = functional.scaled_dot_product_attention
+    monkeypatch.setattr(functional, 'scaled_dot_product_attention',
+                        lambda *args, **kwargs: calls.append(1) or fused(*args, **kwargs))
+    for build in (transformers.build_pevit, transformers.build_peyolos):
+        for is_fused in (False, True):
+            calls.clear()
+            transformers.make_step('tiny', (32, 48), False, 'cpu', False, build, 2, is_fused)()
+            assert len(calls) == 12 * is_fused
 
 
 @pytest.mark.skipif(not os.access('/proc/self/clear_refs', os.W_OK), reason='needs Linux')

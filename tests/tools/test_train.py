@@ -16,7 +16,8 @@ from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 DETECTORS = ['atss_pevit-tiny_mix', 'atss_pevit-tiny_plain', 'retinanet_pevit-small_mix',
-             'faster-rcnn_pevit-small_mix', 'mask-rcnn_pevit-base_mix', 'detr_pevit-small_mix']
+             'faster-rcnn_pevit-small_mix', 'mask-rcnn_pevit-base_mix', 'detr_pevit-small_mix',
+             'peyolos-small_mix', 'yolos-tiny_plain']
 
 
 def _scalars(work_dir: Path) -> list[dict]:
@@ -27,7 +28,8 @@ def _scalars(work_dir: Path) -> list[dict]:
 
 @pytest.mark.parametrize('name', DETECTORS)
 def test_train_resume_evaluate(name, configs, coco_mini, tmp_path, run_tool):
-    config = shrink(configs / 'coco' / f'{name}_coco.py', tmp_path, coco_mini)
+    folder = 'peyolos' if 'yolos' in name else 'coco'
+    config = shrink(configs / folder / f'{name}_coco.py', tmp_path, coco_mini)
     work_dir = tmp_path / 'work'
 
     run_tool('train.py', config, '--work-dir', work_dir)

@@ -1,6 +1,7 @@
 """PEViT, a vision transformer without positions, as a detection backbone."""
 from __future__ import annotations
 
+from mmppvit.models.backbones.vit_backbone import ViTBackbone
 from mmppvit.models.layers import (
     MixedPatchEmbed,
     ReferenceEncoding,
@@ -9,11 +10,9 @@ from mmppvit.models.layers import (
     resolve_arch,
     vit_norm,
 )
-from mmppvit.models.pretrained import load_pretrained
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.model import BaseModule
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -21,7 +20,7 @@ __all__ = ['PEViT']
 
 
 @MODELS.register_module()
-class PEViT(BaseModule):
+class PEViT(ViTBackbone):
     """Position-free ViT (Hao et al., arXiv 2306.03679) for images mixed with ``grid``.
 
     No position enters anywhere: shuffling the patches of the input shuffles the cells of the
@@ -31,7 +30,7 @@ class PEViT(BaseModule):
 
     ImageNet weights come through ``init_cfg=dict(type='Pretrained', checkpoint=FILE)``, FILE
     being a timm or DeiT ViT, another PEViT or a detector with one, as ``.pth`` or
-    ``.safetensors``: see :func:`mmppvit.models.pretrained.load_pretrained`.
+    ``.safetensors``: see :func:`mmppvit.models.checkpoints.load_pretrained`.
 
     Args:
         arch (str | dict): 'tiny', 'small', 'base' (DeiT's), or a dict with ``embed_dims``,
@@ -81,11 +80,6 @@ class PEViT(BaseModule):
         self.apply(init_vit_weights)
         self._freeze()
 
-    @property
-    def token_stride(self) -> int:
-        """Pixels of the mixed image per cell of the output."""
-        return self.patch_embed.stride
-
     def _resolve_indices(self, indices: int | tuple[int, ...]) -> tuple[int, ...]:
         indices = (indices, ) if isinstance(indices, int) else tuple(indices)
         resolved = tuple(sorted(i + self.num_layers if i < 0 else i for i in indices))
@@ -113,36 +107,6 @@ class PEViT(BaseModule):
         super().train(mode)
         self._freeze()
         return self
-
-    def init_weights(self) -> None:
-        """Load ``init_cfg.checkpoint``, once and with a printed account of every tensor."""
-        if not isinstance(self.init_cfg, dict) or self.init_cfg.get('type') != 'Pretrained':
-            if self.init_cfg:
-                super().init_weights()
-        elif not self.is_init:
-            load_pretrained(self, **{k: v for k, v in self.init_cfg.items() if k != 'type'})
-            self.is_init = True
-
-    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter for layer-wise learning-rate decay.
-
-        Args:
-            param_name (str): Full name of the parameter.
-            prefix (str): The part of the name up to this backbone, ``'backbone.'`` in detectors.
-
-        Returns:
-            tuple[int, int]: Its depth, 0 for the embedding to ``num_layers + 1`` for what follows
-            the last block, and the number of depths.
-        """
-        num_depths = self.num_layers + 2
-        if not param_name.startswith(prefix):
-            return num_depths - 1, num_depths
-        name = param_name[len(prefix):]
-        if name.startswith(('patch_embed', 'reference_encoding')):
-            return 0, num_depths
-        if name.startswith('blocks.'):
-            return int(name.split('.')[1]) + 1, num_depths
-        return num_depths - 1, num_depths
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(B, C, H, W) -> one (B, D, H / stride, W / stride) for each of ``out_indices``."""

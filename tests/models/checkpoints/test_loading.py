@@ -1,13 +1,12 @@
 """Weights of plain ViTs in PEViT: nothing lost, nothing loaded in silence."""
 from __future__ import annotations
 
-import pickle
-
 import mmppvit  # noqa: F401, must come before mmdet and timm
 
 # isort: split
 from mmppvit.models import PEViT
-from mmppvit.models.pretrained import adapt_state_dict, load_pretrained, mix_kernel, read_state_dict
+from mmppvit.models.checkpoints import adapt_state_dict, load_pretrained, mix_kernel
+from tests.models.released_yolos import ReleasedYOLOS
 
 import pytest
 import timm
@@ -53,33 +52,20 @@ def timm_state(request) -> dict:
 def test_timm_models_leave_nothing_unexplained(timm_state, grid):
     model = PEViT('tiny', grid=grid)
     adapted, report = adapt_state_dict(timm_state, model)
-    assert report.missing == report.unexpected == []
+    assert report.complete
     new = [f'reference_encoding.{name}' for name in (
         'fc1.bias', 'fc1.weight', 'fc2.bias', 'fc2.weight', 'reference')]
-    assert report.initialised == new
+    assert list(report.initialised) == new
     assert {name.split('.')[0] for name in report.dropped} == \
         {name.split('.')[0] for name in timm_state} & {
             'pos_embed', 'cls_token', 'dist_token', 'head', 'head_dist'}
     assert set(report.adapted) == ({KERNEL} if grid > 1 else set())
     # Every tensor has one fate, and every tensor of the model one origin.
-    assert sorted([*report.copied, *report.adapted, *report.dropped]) == sorted(timm_state)
+    assert report.sources() == sorted(timm_state)
+    assert report.targets() == sorted(model.state_dict())
     assert sorted([*adapted, *report.initialised]) == sorted(model.state_dict())
     for name in report.copied:
         assert adapted[name] is timm_state[name]
-
-
-@pytest.mark.parametrize('grid', [1, 2, 4])
-def test_kernel_is_the_sum_of_its_sub_kernels(grid):
-    kernel = torch.randn(5, 3, 16, 16, dtype=torch.float64)
-    side = 16 // grid
-    expected = torch.zeros(5, 3, side, side, dtype=torch.float64)
-    for a in range(grid):
-        for b in range(grid):
-            expected += kernel[..., a * side:(a + 1) * side, b * side:(b + 1) * side]
-    torch.testing.assert_close(mix_kernel(kernel, grid), expected, rtol=1e-14, atol=1e-14)
-    adapted, _ = adapt_state_dict({**_vit().state_dict(), KERNEL: kernel.repeat(5, 1, 1, 1)[:24]},
-                                  _pevit(grid=grid))
-    torch.testing.assert_close(adapted[KERNEL][:5], expected)
 
 
 @pytest.mark.parametrize('grid', [2, 4])
@@ -131,6 +117,29 @@ def test_a_pevit_is_copied_as_it_is(grid):
     torch.testing.assert_close(adapted, source.state_dict())
 
 
+@pytest.mark.parametrize('prefix', ['', 'model.'])
+def test_a_class_token_does_not_make_a_pevit_plain(prefix):
+    """A classifier's 8x8 mixed kernel is copied: plain ViTs are known by their positions."""
+    pevit = _pevit(grid=2).state_dict()
+    classifier = {**pevit, 'cls_token': torch.zeros(1, 1, 24), 'head.weight': torch.zeros(5, 24),
+                  'head.bias': torch.zeros(5)}
+    adapted, report = adapt_state_dict({prefix + k: v for k, v in classifier.items()},
+                                       _pevit(grid=2))
+    assert report.complete
+    assert report.adapted == {}
+    torch.testing.assert_close(adapted, pevit, rtol=0, atol=0)
+    assert report.dropped == {
+        f'{prefix}cls_token': 'as a backbone, PEViT has no tokens but the patches',
+        f'{prefix}head.weight': 'classification head', f'{prefix}head.bias': 'classification head'}
+
+
+@pytest.mark.parametrize('mixed', [False, True])
+def test_a_yolos_has_to_be_converted_first(mixed):
+    layout = 'peyolos' if mixed else 'yolos'
+    with pytest.raises(ValueError, match=rf'convert_checkpoint.py .* --source {layout}'):
+        adapt_state_dict(ReleasedYOLOS(mixed=mixed).state_dict(), _pevit())
+
+
 def test_a_pevit_for_plain_images_becomes_one_for_mixed_ones():
     state = _pevit(grid=1).state_dict()
     adapted, report = adapt_state_dict(state, _pevit(grid=4))
@@ -153,7 +162,11 @@ def test_a_pevit_of_another_grid_does_not_fit(tmp_path, source, target):
     lambda state: dict(model_ema=state),
     lambda state: dict(state_dict={f'backbone.{k}': v for k, v in state.items()},
                        meta=dict(epoch=1)),
-], ids=['bare', 'state_dict', 'model', 'model_ema', 'detector'])
+    lambda state: dict(state_dict={f'model.{k}': v for k, v in state.items()}),
+    lambda state: dict(ema_state_dict={'steps': torch.tensor(3), **{
+        f'module.backbone.{k}': v for k, v in state.items()}}),
+    lambda state: dict(state_dict=state, ema_state_dict={'steps': torch.tensor(3)}),
+], ids=['bare', 'state_dict', 'model', 'model_ema', 'detector', 'wrapped', 'averaged', 'both'])
 def test_common_wrappers_are_opened(tmp_path, wrap):
     state = _pevit().state_dict()
     model = _pevit()
@@ -166,7 +179,8 @@ def test_only_the_backbone_of_a_detector_is_taken(tmp_path):
     state = {f'backbone.{k}': v for k, v in _pevit().state_dict().items()}
     state |= {'neck.levels.0.weight': torch.zeros(2), 'bbox_head.bias': torch.zeros(1)}
     report = load_pretrained(_pevit(), _saved(tmp_path, dict(state_dict=state)))
-    assert report.dropped == {'2 tensors': 'not of the backbone'}
+    assert report.dropped == dict.fromkeys(
+        ('neck.levels.0.weight', 'bbox_head.bias'), 'not of the backbone')
     assert not report.missing
     assert not report.unexpected
 
@@ -174,7 +188,7 @@ def test_only_the_backbone_of_a_detector_is_taken(tmp_path):
 @pytest.mark.parametrize('name', ['weights.pth', 'weights.safetensors'])
 def test_through_init_cfg(tmp_path, name, monkeypatch):
     printed = []
-    monkeypatch.setattr('mmppvit.models.pretrained.print_log',
+    monkeypatch.setattr('mmppvit.models.checkpoints.loading.print_log',
                         lambda text, **_: printed.append(text))
     state = {k: v.contiguous() for k, v in _vit().state_dict().items()}
     path = _saved(tmp_path, state, name)
@@ -185,8 +199,9 @@ def test_through_init_cfg(tmp_path, name, monkeypatch):
                                mix_kernel(state[KERNEL], 2), rtol=0, atol=0)
     torch.testing.assert_close(model.blocks[2].mlp.fc2.weight.detach(),
                                state['blocks.2.mlp.fc2.weight'], rtol=0, atol=0)
-    for line in (f'PEViT from {path}', 'copied      39 tensors', 'summed over 2x2 sub-kernels',
-                 'dropped     pos_embed: ', 'left at init reference_encoding.reference'):
+    for line in (f'PEViT from {path}', 'copied       39 tensors', 'summed over 2x2 sub-kernels',
+                 'dropped      pos_embed: PEViT knows no positions',
+                 'left at init reference_encoding.fc1.bias'):
         assert line in printed[0]
     nn.init.zeros_(model.norm.weight)  # a second call must not undo what came after
     model.init_weights()
@@ -243,57 +258,6 @@ def test_a_partial_load_must_be_asked_for(tmp_path):
     model.init_weights()
     torch.testing.assert_close(model.blocks[1].attn.qkv.weight, vit.blocks[1].attn.qkv.weight)
     torch.testing.assert_close(model.blocks[2].attn.qkv.weight, last)
-
-
-_EXECUTED: list[bool] = []
-
-
-def _execute() -> None:
-    _EXECUTED.append(True)
-
-
-class _Bomb:
-
-    def __reduce__(self):
-        return _execute, ()
-
-
-@pytest.mark.parametrize('save', [
-    lambda obj, path: torch.save(obj, path),
-    lambda obj, path: torch.save(obj, path, _use_new_zipfile_serialization=False),
-    lambda obj, path: path.write_bytes(pickle.dumps(obj)),
-], ids=['zip', 'legacy', 'pickle'])
-def test_pickles_are_refused_unopened(tmp_path, save):
-    path = tmp_path / 'weights.pth'
-    save(dict(state_dict=_vit().state_dict(), extra=_Bomb()), path)
-    if path.read_bytes()[:2] == b'PK':  # it does go off where it is allowed to
-        torch.load(path, weights_only=False)
-        assert _EXECUTED
-    _EXECUTED.clear()
-    with pytest.raises(ValueError, match=r'cannot be read as weights only .*save its bare state '
-                       r'dict, torch.save\(model.state_dict\(\), FILE\)'):
-        read_state_dict(path)
-    assert not _EXECUTED
-
-
-@pytest.mark.parametrize(('content', 'message'), [
-    ([1, 2], 'holds a list, not a state dict'),
-    (torch.zeros(3), 'holds a Tensor, not a state dict'),
-    ({}, 'holds no tensors'),
-    (dict(epoch=3), 'holds no tensors'),
-])
-def test_other_contents(tmp_path, content, message):
-    with pytest.raises(ValueError, match=message):
-        read_state_dict(_saved(tmp_path, content))
-
-
-@pytest.mark.parametrize('name', ['weights.pth', 'weights.safetensors'])
-def test_broken_and_missing_files(tmp_path, name):
-    with pytest.raises(FileNotFoundError, match=rf'no checkpoint .*{name}: check init_cfg'):
-        read_state_dict(tmp_path / name)
-    (tmp_path / name).write_text('<html>404 Not Found</html>')
-    with pytest.raises(ValueError, match=rf'{name} cannot be read as weights only'):
-        read_state_dict(tmp_path / name)
 
 
 def test_other_init_cfgs_are_mmengines():

@@ -1,0 +1,50 @@
+"""What the backbones here have in common towards MMDetection."""
+from __future__ import annotations
+
+from mmppvit.models.checkpoints import load_pretrained
+
+from mmengine.model import BaseModule
+
+__all__ = ['ViTBackbone']
+
+
+class ViTBackbone(BaseModule):
+    """A plain vision transformer with ``patch_embed``, ``blocks`` and ``norm``.
+
+    ``init_cfg=dict(type='Pretrained', checkpoint=FILE)`` loads FILE by
+    :func:`mmppvit.models.checkpoints.load_pretrained`, which accounts for every tensor.
+    """
+    num_layers: int
+
+    @property
+    def token_stride(self) -> int:
+        """Pixels of the mixed image per patch token."""
+        return self.patch_embed.stride
+
+    def init_weights(self) -> None:
+        """Load ``init_cfg.checkpoint``, once and with a printed account of every tensor."""
+        if not isinstance(self.init_cfg, dict) or self.init_cfg.get('type') != 'Pretrained':
+            if self.init_cfg:
+                super().init_weights()
+        elif not self.is_init:
+            load_pretrained(self, **{k: v for k, v in self.init_cfg.items() if k != 'type'})
+            self.is_init = True
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning-rate decay.
+
+        Args:
+            param_name (str): Full name of the parameter.
+            prefix (str): The part of the name up to this backbone, ``'backbone.'`` in detectors.
+
+        Returns:
+            tuple[int, int]: Its depth, 0 for the embedding, tokens and positions to
+            ``num_layers + 1`` for what follows the last block, and the number of depths.
+        """
+        num_depths = self.num_layers + 2
+        name = param_name.removeprefix(prefix)
+        if not param_name.startswith(prefix) or name.startswith('norm.'):
+            return num_depths - 1, num_depths
+        if name.startswith('blocks.'):
+            return int(name.split('.')[1]) + 1, num_depths
+        return 0, num_depths

@@ -1,0 +1,77 @@
+"""Kernels of patch embeddings: of another patch size, and for mixed images."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmppvit.encryption import check_grid
+
+import torch
+from timm.layers import resample_patch_embed
+from torch import Tensor
+
+__all__ = ['KERNEL', 'Embedding', 'mix_kernel']
+
+KERNEL = 'patch_embed.proj.weight'
+
+
+def mix_kernel(kernel: Tensor, grid: int) -> Tensor:
+    """Kernel for mixed images from one for plain images: the sum of its sub-kernels.
+
+    ``sum_ab <K_ab, x_ab>`` with every sub-patch ``x_ab`` at its mean ``m`` is
+    ``<sum_ab K_ab, m>``, the best that can be said of it from the mixed image. As the embedding
+    is linear, it is the mean over the sub-patches ``x_cd`` of ``<sum_ab K_ab, x_cd>``, or
+    ``grid ** 2`` times that of the mean sub-kernel.
+
+    Args:
+        kernel (Tensor): (D, C, P, P).
+        grid (int): Sub-patches per side.
+
+    Returns:
+        Tensor: (D, C, P / grid, P / grid).
+    """
+    dims, channels, height, width = kernel.shape
+    return kernel.reshape(dims, channels, grid, height // grid, grid, width // grid).sum((2, 4))
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A patch embedding to make: its patch size, grid and kind."""
+    patch_size: int = 16
+    grid: int = 2
+    nonlinear: bool = False
+
+    def __post_init__(self) -> None:
+        check_grid(self.patch_size, self.grid)
+
+    @property
+    def side(self) -> int:
+        """Of the kernel."""
+        return self.patch_size // self.grid
+
+    def shapes(self, dims: int, channels: int) -> dict[str, torch.Size]:
+        """Names and shapes of its tensors, as :class:`MixedPatchEmbed` has them."""
+        shapes = {KERNEL: (dims, channels, self.side, self.side), 'patch_embed.proj.bias': (dims, )}
+        if self.nonlinear:
+            shapes |= {'patch_embed.mixer.1.weight': (dims, dims, 1, 1),
+                       'patch_embed.mixer.1.bias': (dims, )}
+        return {name: torch.Size(shape) for name, shape in shapes.items()}
+
+    def must_adapt(self, kernel: Tensor, plain: bool) -> bool:
+        """Whether ``kernel`` is for plain images and this is not, or of another patch size.
+
+        A kernel of 8x8 may be for plain patches of 8 or for mixed ones of 16. Where it is not
+        known to be ``plain``, only one of the whole patch surely is.
+        """
+        whole = tuple(kernel.shape[2:]) == (self.patch_size, self.patch_size)
+        return self.grid > 1 or not whole if plain else self.grid > 1 and whole
+
+    def adapt(self, kernel: Tensor) -> tuple[Tensor, str]:
+        """A plain kernel (D, C, p, p) as (D, C, side, side), and what was done."""
+        steps, size = [f'{tuple(kernel.shape[2:])}'], self.patch_size
+        if tuple(kernel.shape[2:]) != (size, size):
+            kernel = resample_patch_embed(kernel, [size, size])
+            steps.append(f'resampled to ({size}, {size})')
+        if self.grid > 1:
+            kernel = mix_kernel(kernel, self.grid)
+            steps.append(f'summed over {self.grid}x{self.grid} sub-kernels')
+        return kernel, ', '.join(steps)

@@ -1,0 +1,96 @@
+"""Checkpoints straight into a backbone: ``init_cfg=dict(type='Pretrained', checkpoint=FILE)``."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmppvit.models.checkpoints.embedding import Embedding
+from mmppvit.models.checkpoints.files import read_state_dict
+from mmppvit.models.checkpoints.fitting import Fitting, reject_problems
+from mmppvit.models.checkpoints.layouts import Source, guess_source, strip_wrappers
+from mmppvit.models.checkpoints.pevit import NEW_IN_PEVIT, fit_pevit
+from mmppvit.models.checkpoints.report import LoadReport
+from mmppvit.models.checkpoints.trunk import is_plain
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+__all__ = ['adapt_state_dict', 'load_pretrained']
+
+# Parts of a YOLOSViT that the checkpoint which it grew from did not have.
+_NEW_IN_YOLOS = dict.fromkeys(('cls_token', 'det_token', 'mid_pos_embed', 'patch_embed.mixer.'),
+                              'not in the checkpoint')
+
+
+def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = False) -> LoadReport:
+    """Load ``checkpoint`` into a backbone and print what became of every tensor.
+
+    Args:
+        model (nn.Module): A PEViT or a YOLOSViT.
+        checkpoint (str): Path of a ``.pth`` or ``.safetensors``.
+        allow_partial (bool): Take a checkpoint with missing or unexpected tensors.
+
+    Raises:
+        ValueError: Something is missing or unexpected, e.g. a checkpoint of another arch.
+    """
+    adapted, report = adapt_state_dict(read_state_dict(checkpoint), model)
+    kind = type(model).__name__
+    print_log(f'{kind} from {checkpoint}:\n{report}', logger='current')
+    if not allow_partial:
+        reject_problems(
+            report, f'{checkpoint} does not fit this {kind} ({model.embed_dims} channels, '
+            f'{len(model.blocks)} blocks)', 'Choose the arch it was made for, or set '
+            'init_cfg.allow_partial=True')
+    model.load_state_dict(adapted, strict=False)
+    return report
+
+
+def adapt_state_dict(state: Mapping[str, Tensor], model: nn.Module
+                     ) -> tuple[dict[str, Tensor], LoadReport]:
+    """Fit the tensors of a checkpoint to a backbone.
+
+    Args:
+        state (Mapping[str, Tensor]): For a PEViT: timm's or DeiT's ViT, or a PEViT, also within
+            a detector or a training wrapper. For a YOLOSViT: what tools/convert_checkpoint.py
+            writes, or a detector with one.
+        model (nn.Module): A PEViT or a YOLOSViT.
+
+    Returns:
+        tuple[dict, LoadReport]: The tensors that fit, under the model's names, and the account.
+
+    Raises:
+        ValueError: For a PEViT, the checkpoint has to be converted first.
+    """
+    source = strip_wrappers(state)
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    if 'det_token' in shapes:
+        return _fit_same_names(source, shapes)
+    found = guess_source(source.tensors)
+    if found not in ('timm', None):
+        raise ValueError(f'this looks like a {found} checkpoint: make it one of a PEViT with '
+                         'tools/convert_checkpoint.py SRC DST --target pevit --source '
+                         f'{found}' if found != 'mmppvit' else
+                         'this is a PEYOLOS of mmppvit, whose blocks reckon with positions')
+    source.keep('backbone.', 'not of the backbone')
+    embed = model.patch_embed
+    fitting = fit_pevit(source, shapes, Embedding(embed.patch_size, embed.grid),
+                        is_plain(source, 'timm'), lambda name: _not_built(name, shapes, model))
+    return fitting.finish(NEW_IN_PEVIT)
+
+
+def _fit_same_names(source: Source, shapes: Mapping[str, torch.Size]
+                    ) -> tuple[dict[str, Tensor], LoadReport]:
+    source.keep('backbone.', 'not of the backbone')
+    fitting = Fitting(source, shapes)
+    for name in source.tensors:
+        fitting.place(name)
+    return fitting.finish(_NEW_IN_YOLOS)
+
+
+def _not_built(name: str, shapes: Mapping[str, torch.Size], model: nn.Module) -> str | None:
+    root, _, rest = name.partition('.')
+    if root == 'norm' and 'norm.weight' not in shapes:
+        return 'the model has no final norm'
+    if root == 'blocks' and len(model.blocks) <= int(rest.split('.')[0]) < model.num_layers:
+        return 'after the last block of out_indices'
+    return None

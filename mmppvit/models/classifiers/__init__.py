@@ -1,0 +1,3 @@
+from mmppvit.models.classifiers.pevit import PEViTClassifier
+
+__all__ = ['PEViTClassifier']

@@ -1,0 +1,1 @@
+"""What tools/benchmark.py times: each suite yields cases, a candidate beside its baseline."""
