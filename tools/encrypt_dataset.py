@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from mmppvit.cli import parse_size, plain_errors, progress_bar
-from mmppvit.encryption import SCHEMES, Key, Scheme
+from mmppvit.encryption import BASELINES, SCHEMES, Key, make_scheme
 from mmppvit.sealed import SealJob, SealReport, seal_dataset
 
 
@@ -25,10 +25,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ann', type=Path,
                         help='COCO json; without it, every picture below --img-dir is sealed')
     parser.add_argument('--out', type=Path, required=True, help='folder to write')
-    parser.add_argument('--scheme', choices=SCHEMES, required=True)
+    parser.add_argument('--scheme', choices=SCHEMES + BASELINES, required=True,
+                        help='%(choices)s; from blur on they are there to be compared with')
     parser.add_argument('--patch-size', type=int, default=16, help='pixels; default %(default)s')
-    parser.add_argument('--grid', type=int, help='sub-patches per side; default 2 for schemes that '
-                        'mix')
+    parser.add_argument('--grid', type=int, help='sub-patches per side, or the factor of '
+                        'downsampling; default 2 for schemes that mix or downsample')
+    parser.add_argument('--strength', type=float, default=0.,
+                        help='of blur and noise sigma, in pixels and levels; of pixelate the side '
+                        'of a block in pixels')
     parser.add_argument('--center-strength', type=float,
                         help='share of the mean to take away; default 1 for schemes that center')
     parser.add_argument('--normalize', action='store_true',
@@ -55,11 +59,12 @@ def parse_args() -> argparse.Namespace:
 def make_job(args: argparse.Namespace) -> SealJob:
     grid, strength = args.grid, args.center_strength
     if grid is None:
-        grid = 2 if 'mix' in args.scheme else 1
+        grid = 2 if 'mix' in args.scheme or 'downsample' in args.scheme else 1
     if strength is None:
         strength = 1. if 'center' in args.scheme else 0.
-    scheme = Scheme(args.scheme, args.patch_size, grid, strength, args.normalize, args.erode,
-                    args.drop)
+    scheme = make_scheme(
+        args.scheme, patch_size=args.patch_size, grid=grid, center_strength=strength,
+        normalize=args.normalize, erode=args.erode, drop=args.drop, strength=args.strength)
     shard, _, shards = args.shard.partition('/')
     if not (shard.isdecimal() and shards.isdecimal()):
         raise ValueError(f'--shard {args.shard}: write it as i/n, e.g. 0/4')

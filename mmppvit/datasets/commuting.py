@@ -27,11 +27,12 @@ _INSTEAD = {
                      'Equalize', 'AutoContrast', 'Invert', 'Corrupt', 'AutoAugment', 'RandAugment',
                      'AugMix', 'Albu'), _COLOUR),
     'Pad': 'set data_preprocessor.pad_size_divisor',
-    'MixSubPatches': _DONE,
-    'CenterPatches': _DONE,
+    **dict.fromkeys(('MixSubPatches', 'CenterPatches', 'GaussianBlurImage', 'PixelateImage',
+                     'DownsampleImage', 'AddNoiseImage'), _DONE),
 }
 _NEED_LAYOUT = {'RandomFlip', 'RandomRotate90', 'PatchAlignedRandomCrop',
                 'PatchAlignedRandomShift', 'PatchAlignedMosaic'}
+_ALIGNED = {'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PatchAlignedMosaic'}
 
 
 def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None = None) -> None:
@@ -54,6 +55,10 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
         if name in _INSTEAD:
             raise ValueError(f'{name} cannot be used on pictures sealed with scheme '
                              f'{scheme.name}: {_INSTEAD[name]}')
+        reason = _not_for_baseline(name, scheme)
+        if reason is not None:
+            raise ValueError(f'{name} cannot be used on pictures sealed with scheme '
+                             f'{scheme.name}: {reason}')
         if name in _NEED_LAYOUT and shuffled:
             raise ValueError(f'{name} needs the layout, and the patches are shuffled: put '
                              'UnshufflePatches before it and ShufflePatches after')
@@ -65,6 +70,18 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
     if scheme.shuffles and not shuffled:
         raise ValueError('the pipeline ends with UnshufflePatches and without ShufflePatches: the '
                          'backbone would see the layout. Put ShufflePatches before the packing')
+
+
+def _not_for_baseline(name: str, scheme: Scheme) -> str | None:
+    """Why a step that commutes with mixing does not commute with a baseline."""
+    if scheme.name == 'blur' and name in _ALIGNED:
+        return 'what is cut away has been blurred into what stays'
+    if scheme.name == 'pixelate' and name in _ALIGNED and scheme.patch_size % scheme.strength:
+        return (f'blocks of {scheme.strength:g} pixels do not divide patches of '
+                f'{scheme.patch_size}, so it would cut them up')
+    if scheme.name == 'noise' and name == 'RandomAffineColor':
+        return 'it would change the noise as well'
+    return None
 
 
 def _flatten(steps: Iterable) -> Iterator:

@@ -1,4 +1,11 @@
 """Encryption of images for position-free vision transformers; NumPy and cryptography only."""
+from mmppvit.encryption.baseline_scheme import (
+    BASELINES,
+    BaselineScheme,
+    make_scheme,
+    read_scheme,
+)
+from mmppvit.encryption.baselines import add_noise, blur, downsample, pixelate
 from mmppvit.encryption.centering import center_patches
 from mmppvit.encryption.keys import DERIVATIONS, Key, KeyFileError, permutation
 from mmppvit.encryption.mixing import mix_sub_patches
@@ -19,8 +26,9 @@ from mmppvit.encryption.shuffling import (
 )
 
 __all__ = [
-    'DERIVATIONS', 'SCHEMES', 'EncryptedImage', 'Key', 'KeyFileError', 'Scheme', 'blank_patches',
-    'center_patches', 'check_grid', 'check_whole_patches', 'erode_patches', 'merge_patches',
-    'mix_sub_patches', 'pad_to_patches', 'padded_shape', 'permutation', 'shuffle_patches',
-    'split_patches', 'unshuffle_patches'
+    'BASELINES', 'DERIVATIONS', 'SCHEMES', 'BaselineScheme', 'EncryptedImage', 'Key',
+    'KeyFileError', 'Scheme', 'add_noise', 'blank_patches', 'blur', 'center_patches',
+    'check_grid', 'check_whole_patches', 'downsample', 'erode_patches', 'make_scheme',
+    'merge_patches', 'mix_sub_patches', 'pad_to_patches', 'padded_shape', 'permutation',
+    'pixelate', 'read_scheme', 'shuffle_patches', 'split_patches', 'unshuffle_patches'
 ]

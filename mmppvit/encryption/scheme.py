@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from mmppvit.encryption.centering import center_patches
 from mmppvit.encryption.keys import Key, permutation
@@ -53,13 +53,14 @@ class Scheme:
     normalize: bool = False
     erode: int = 0
     drop: float = 0.
+    names: ClassVar[tuple[str, ...]] = SCHEMES
 
     def __post_init__(self) -> None:
-        if self.name not in SCHEMES:
-            raise ValueError(f'no scheme {self.name!r}: choose one of {list(SCHEMES)}')
+        if self.name not in self.names:
+            raise ValueError(f'no scheme {self.name!r}: choose one of {list(self.names)}')
         self._check_types()
         side = check_grid(self.patch_size, self.grid)
-        if not self.mixes and self.grid != 1:
+        if not self.shrinks and self.grid != 1:
             raise ValueError(f'scheme {self.name} does not mix, so grid must be 1, not {self.grid}')
         if not 0 <= self.center_strength <= 1:
             raise ValueError(
@@ -86,6 +87,11 @@ class Scheme:
     @property
     def mixes(self) -> bool:
         return 'mix' in self.name
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether the encrypted image has side 1 / ``grid``."""
+        return self.mixes
 
     @property
     def centers(self) -> bool:
@@ -135,19 +141,30 @@ class Scheme:
             TypeError: The image is not uint8.
             ValueError: It is smaller than a patch, or the scheme needs a key and has none.
         """
-        img = mix_sub_patches(pad_to_patches(img, self.patch_size, pad_val), self.patch_size,
-                              self.grid)
-        if self.centers:
-            img = center_patches(img, self.side, self.center_strength, self.normalize)
+        img = self.in_order(img, image_id, pad_val)
         if not self.shuffles:
             return EncryptedImage(img, None, None)
         if key is None:
             raise ValueError(f'scheme {self.name} needs a key')
-        img = erode_patches(img, self.side, self.erode)
         nonce = key.nonce(img)
         order = self.order(key, image_id, nonce, img.shape)
         img = blank_patches(img, self.side, order[:int(self.drop * len(order))])
         return EncryptedImage(shuffle_patches(img, self.side, order), order, nonce)
+
+    def in_order(self, img: np.ndarray, image_id: str = '', pad_val: float = 0) -> np.ndarray:
+        """The encrypted image before patches are dropped and shuffled, which needs no key.
+
+        Arguments and errors are those of :meth:`encrypt`.
+        """
+        img = self._hide(img, image_id, pad_val)
+        if self.centers:
+            img = center_patches(img, self.side, self.center_strength, self.normalize)
+        return erode_patches(img, self.side, self.erode)
+
+    def _hide(self, img: np.ndarray, image_id: str, pad_val: float) -> np.ndarray:
+        """The first step, and padding to whole patches."""
+        return mix_sub_patches(pad_to_patches(img, self.patch_size, pad_val), self.patch_size,
+                               self.grid)
 
     def order(self, key: Key, image_id: str, nonce: bytes, shape: tuple[int, ...]) -> np.ndarray:
         """int64 (N, ): the patches of an encrypted image of ``shape`` (H, W, ...) in its order."""

@@ -45,8 +45,9 @@ class SealJob:
         if not self.scheme.shuffles and self.key is not None:
             raise ValueError(f'scheme {self.scheme.name} uses no key: leave --key-file out, or '
                              'choose a scheme that shuffles')
-        if self.scheme.mixes and self.scheme.grid == 1:
-            raise ValueError('mixing with --grid 1 leaves the pictures plain: choose 2 or more')
+        if self.scheme.shrinks and self.scheme.grid == 1:
+            doing = 'mixing' if self.scheme.mixes else 'downsampling'
+            raise ValueError(f'{doing} with --grid 1 leaves the pictures plain: choose 2 or more')
         if self.scheme.centers and not self.scheme.center_strength and not self.scheme.normalize:
             raise ValueError('--center-strength 0 takes nothing away: leave center out of --scheme')
         if self.picture_format not in FORMATS:

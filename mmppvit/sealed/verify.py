@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mmppvit.encryption import Key, Scheme, shuffle_patches, split_patches
+from mmppvit.encryption import BASELINES, Key, Scheme, shuffle_patches, split_patches
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealedPicture
 from mmppvit.sealed.pictures import decode_picture
 
@@ -183,7 +183,8 @@ def looks_plain(img: np.ndarray, scheme: Scheme) -> bool:
 
     Eroded patches have grey borders, centered ones means near 128, unless their texture saturates.
     Of shuffled patches the neighbours are strangers, and mixed ones do not continue each other.
-    Whether centered patches are shuffled, and whether some were dropped, is not judged.
+    Whether centered patches are shuffled, and whether some were dropped, is not judged. Pixelated
+    pictures are of one colour in every block; blur, noise and smaller size are not judged.
     """
     patches = split_patches(img, scheme.side)
     if scheme.erode:
@@ -197,7 +198,20 @@ def looks_plain(img: np.ndarray, scheme: Scheme) -> bool:
         return bool((np.abs(patches.mean((2, 3)) - 128) > allowed)[~saturated].any())
     if scheme.shuffles:  # what was dropped lies together
         return not scheme.drop and disorder(img, scheme.side) < _ORDERED_BELOW
+    if scheme.name == 'pixelate':
+        return not _has_blocks(img, int(scheme.strength), scheme.patch_size)
+    if scheme.name in BASELINES:
+        return False
     return scheme.side > 1 and blockiness(img, scheme.side) < _PLAIN_BELOW
+
+
+def _has_blocks(img: np.ndarray, block: int, padding: int) -> bool:
+    """Whether all blocks that end more than ``padding`` before the border are of one colour."""
+    rows, cols = (max(size - padding, 0) // block for size in img.shape[:2])
+    if not rows or not cols:
+        return True
+    blocks = split_patches(img[:rows * block, :cols * block], block)
+    return bool((blocks == blocks[:, :, :1, :1]).all())
 
 
 # 111 photographs: in order up to 0.50, mixed or not, with patches of 8 and 16 pixels; shuffled from

@@ -166,3 +166,38 @@ def test_problems_are_one_a_line(tool, drawn, tmp_path):
     assert len(stdout.splitlines()) == 3
     assert 'plain.jpg: is not part of the data set' in stdout
     assert '2 problems' in stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(('scheme', 'more'), [
+    ('blur', ['--strength', '2']), ('pixelate', ['--strength', '8']),
+    ('noise', ['--strength', '9']), ('downsample', []), ('downsample+shuffle', ['--grid', '4'])])
+def test_baselines(tool, drawn, tmp_path, scheme, more):
+    key = []
+    if 'shuffle' in scheme:
+        Key.create(tmp_path / 'owner.key')
+        key = ['--key-file', tmp_path / 'owner.key']
+    out = tmp_path / 'sealed'
+    code, stdout, stderr = tool('encrypt_dataset.py', *_arguments(drawn, out, scheme, *key, *more))
+    assert code == 0, stderr
+    assert f'{out}: 3 files written' in stdout
+    sealed = json.loads((out / 'manifest.json').read_text())['scheme']
+    assert sealed['strength'] == (float(more[1]) if more and not key else 0)
+    assert sealed['grid'] == {'downsample': 2, 'downsample+shuffle': 4}.get(scheme, 1)
+    code, stdout, _ = tool('verify_sealed.py', out, *key)
+    assert code == 0
+    assert f'scheme {scheme}' in stdout
+    code, _, stderr = tool('decrypt_dataset.py', out, '--out', tmp_path / 'plain', '--key-file',
+                           tmp_path / 'owner.key')
+    assert code == 2
+    assert f'scheme {scheme} cannot be undone' in stderr
+
+
+def test_a_strength_that_is_missing_or_has_no_meaning(tool, drawn, tmp_path):
+    out = tmp_path / 'sealed'
+    code, _, stderr = tool('encrypt_dataset.py', *_arguments(drawn, out, 'blur'))
+    assert code == 2
+    assert 'strength of scheme blur, the sigma in pixels, must be above 0' in stderr
+    code, _, stderr = tool('encrypt_dataset.py', *_arguments(drawn, out, 'mix', '--strength', '2'))
+    assert code == 2
+    assert 'scheme mix has no strength' in stderr
+    assert not out.exists()

@@ -1,3 +1,9 @@
+from mmppvit.datasets.transforms.baselines import (
+    AddNoiseImage,
+    DownsampleImage,
+    GaussianBlurImage,
+    PixelateImage,
+)
 from mmppvit.datasets.transforms.colour import RandomAffineColor
 from mmppvit.datasets.transforms.mixing import MixSubPatches
 from mmppvit.datasets.transforms.mosaic import PatchAlignedMosaic
@@ -15,8 +21,8 @@ from mmppvit.datasets.transforms.sealed import (
 from mmppvit.datasets.transforms.shuffling import CenterPatches, ShufflePatches, UnshufflePatches
 
 __all__ = [
-    'CenterPatches', 'LoadSealedAnnotations', 'MixSubPatches', 'PackSealedInputs',
-    'PatchAlignedMosaic', 'PatchAlignedRandomCrop', 'PatchAlignedRandomShift',
-    'RandomAffineColor', 'RandomRotate90', 'ReadSeal', 'ShufflePatches', 'UnshufflePatches',
-    'open_manifest'
+    'AddNoiseImage', 'CenterPatches', 'DownsampleImage', 'GaussianBlurImage',
+    'LoadSealedAnnotations', 'MixSubPatches', 'PackSealedInputs', 'PatchAlignedMosaic',
+    'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
+    'RandomRotate90', 'ReadSeal', 'ShufflePatches', 'UnshufflePatches', 'open_manifest'
 ]

@@ -60,14 +60,17 @@ class MixSubPatches(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Mix ``img`` and carry boxes, masks and the segmentation map along."""
         try:
-            img = pad_to_patches(_to_uint8(results['img']), self.patch_size, self.pad_val['img'])
+            img = pad_to_patches(to_uint8(results['img']), self.patch_size, self.pad_val['img'])
         except (TypeError, ValueError) as err:
             raise type(err)(f"{results.get('img_path') or 'image'}: {err}") from err
-        results['img'] = mix_sub_patches(img, self.patch_size, self.grid)
+        results['img'] = self._shrink(img)
         results['img_shape'] = results['img'].shape[:2]
         self._resize_annotations(results, img.shape[:2])
         self._record_scale(results)
         return results
+
+    def _shrink(self, img: np.ndarray) -> np.ndarray:
+        return mix_sub_patches(img, self.patch_size, self.grid)
 
     def _resize_annotations(self, results: dict, padded: tuple[int, int]) -> None:
         if results.get('gt_bboxes') is not None:
@@ -91,7 +94,8 @@ class MixSubPatches(BaseTransform):
                 f'pad_val={self.pad_val})')
 
 
-def _to_uint8(img: np.ndarray) -> np.ndarray:
+def to_uint8(img: np.ndarray) -> np.ndarray:
+    """What a file of ``img`` would hold: rounded and clipped, if it is not 8-bit already."""
     if img.dtype == np.uint8:
         return img
     if not np.issubdtype(img.dtype, np.floating):
