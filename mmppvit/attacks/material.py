@@ -1,0 +1,151 @@
+"""The pictures of an attack: what the attacker has, and whom it attacks."""
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmppvit.attacks.attacker import Pair
+from mmppvit.encryption import Key, Scheme, pad_to_patches, unshuffle_patches
+from mmppvit.sealed import Manifest, SealedPicture
+from mmppvit.sealed.pictures import decode_picture, path_within
+
+import cv2
+import numpy as np
+
+__all__ = ['Material', 'load_material']
+
+_FEWEST = 4  # pictures: two to learn from, two to tell apart
+_SAME = 4.  # levels; decoders of JPEG round differently, other pictures are further away
+
+
+@dataclass
+class Material:
+    """Pictures for attackers on one sealed data set.
+
+    Args:
+        scheme (Scheme): How they were encrypted.
+        pairs (list[Pair]): The attacker's own pictures, encrypted with a key of its own.
+        known (list[Pair]): The same pictures as the owner sealed them, for known-plaintext attacks;
+            their ``order`` is None.
+        victims (list[Pair]): Pictures of the sealed set with the plain ones, for the score; their
+            ``order`` is None unless the owner's key was given.
+        skipped (list): (file, reason) of pictures that could not be used.
+    """
+    scheme: Scheme
+    pairs: list[Pair]
+    known: list[Pair]
+    victims: list[Pair]
+    skipped: list[tuple[str, str]]
+
+
+def load_material(sealed: str | Path, plain_dir: str | Path, key: Key | None = None,
+                  num_victims: int = 24, num_pairs: int = 400, scale: int = 0,
+                  seed: int = 0) -> Material:
+    """Split a sealed data set, whose plain pictures are at hand, into attacker and victims.
+
+    The attacker has pictures of the same kind as the victims, which is more than most have: what
+    it recovers here is what someone with similar pictures would. A picture that is in the data
+    set twice is no victim and the attacker's as well.
+
+    Args:
+        sealed (str | Path): A sealed data set.
+        plain_dir (str | Path): The folder that it was sealed from.
+        key (Key, optional): The owner's, to score recovered orders; attackers never see it.
+        num_victims (int): Pictures to attack, drawn at random; at most half of all.
+        num_pairs (int): Further pictures for the attacker, at most.
+        scale (int): Index of the manifest's scales.
+        seed (int): Of the draw.
+
+    Raises:
+        ManifestError: The sealed data set was changed, or another key sealed it.
+        ValueError: Fewer than four pictures can be read, two of them victims.
+    """
+    manifest = Manifest.load(sealed)
+    if key is not None and manifest.scheme.shuffles:
+        manifest.check_key(key)
+    pictures = [picture for picture in manifest.pictures if picture.scale == scale]
+    if len(pictures) < _FEWEST:
+        raise ValueError(f'{sealed} has {len(pictures)} pictures of scale {scale}: an attack needs '
+                         f'at least {_FEWEST}, two to learn from and two to recover')
+    order = np.random.default_rng(seed).permutation(len(pictures))
+    num_victims = min(num_victims, len(pictures) // 2)
+    material = Material(manifest.scheme, [], [], [], [])
+    own_key = Key(hashlib.sha256(b'attacker %d' % seed).digest())
+    attacked = set()
+    for place, index in enumerate(order[:num_victims + num_pairs]):
+        picture = pictures[index]
+        try:
+            plain = _read_plain(Path(plain_dir), picture)
+            pair = _sealed_pair(manifest, picture, plain, key)
+            digest = hashlib.sha256(plain).digest()
+            if place < num_victims:
+                attacked.add(digest)
+                material.victims.append(pair)
+            elif digest in attacked:
+                raise ValueError(f'{picture.source} shows the same as a victim')
+            else:
+                material.known.append(replace(pair, order=None))
+                material.pairs.append(_own_pair(manifest.scheme, pair, plain, own_key))
+        except (OSError, ValueError) as err:
+            material.skipped.append((picture.file, str(err)))
+    _check_enough(material, sealed)
+    return material
+
+
+def _check_enough(material: Material, sealed: str | Path) -> None:
+    if len(material.victims) >= 2 and material.pairs:
+        return
+    reasons = '; '.join(reason for _, reason in material.skipped[:2])
+    raise ValueError(f'too few pictures of {sealed} can be used: {len(material.victims)} victims '
+                     f'and {len(material.pairs)} of the attacker are left'
+                     + f'. {len(material.skipped)} are unfit, e.g.: {reasons}. --plain must name '
+                     'the folder that the data set was sealed from' * bool(reasons))
+
+
+def _read_plain(folder: Path, picture: SealedPicture) -> np.ndarray:
+    """uint8 (H, W, 3), rescaled as it was when the scheme was applied, and not padded yet."""
+    path = path_within(folder, picture.source)
+    if not path.is_file():
+        raise OSError(f'no plain picture {picture.source} in {folder}')
+    img = decode_picture(path.read_bytes())
+    if (img.shape[1], img.shape[0]) != tuple(picture.plain):
+        raise ValueError(f'{picture.source} is {img.shape[1]}x{img.shape[0]}, it was '
+                         f'{picture.plain[0]}x{picture.plain[1]} when it was sealed')
+    if tuple(picture.scaled) != tuple(picture.plain):
+        img = cv2.resize(img, tuple(picture.scaled), interpolation=cv2.INTER_LINEAR)
+    return img
+
+
+def _sealed_pair(manifest: Manifest, picture: SealedPicture, plain: np.ndarray,
+                 key: Key | None) -> Pair:
+    encrypted = decode_picture(manifest.read(picture))
+    order = None
+    if key is not None and manifest.scheme.shuffles:
+        order = manifest.scheme.order(key, picture.file, bytes.fromhex(picture.nonce),
+                                      encrypted.shape)
+    if not _is_same(manifest.scheme, plain, encrypted, order):
+        raise ValueError(f'{picture.source} is another picture than the one that was sealed')
+    return Pair(picture.source, encrypted, pad_to_patches(plain, manifest.scheme.patch_size), order)
+
+
+def _is_same(scheme: Scheme, plain: np.ndarray, encrypted: np.ndarray,
+             order: np.ndarray | None) -> bool:
+    """Whether the sealed picture may be one of the plain one, as far as that is seen quickly.
+
+    Pixels are compared in place where they are in order, else as many as there are of each level.
+    """
+    if scheme.drop:
+        return True  # which patches are blank only the key tells
+    own = scheme.in_order(plain)
+    if order is not None:
+        encrypted = unshuffle_patches(encrypted, scheme.side, order)
+    elif scheme.shuffles or scheme.name == 'noise':
+        encrypted, own = (np.sort(img.reshape(-1, 3), axis=0) for img in (encrypted, own))
+    return float(cv2.absdiff(encrypted, own).mean()) <= _SAME
+
+
+def _own_pair(scheme: Scheme, pair: Pair, plain: np.ndarray, key: Key) -> Pair:
+    # Padding comes after blurring and before mixing, so the scheme has to see it unpadded.
+    encrypted = scheme.encrypt(plain, key if scheme.shuffles else None, pair.name)
+    return Pair(pair.name, encrypted.img, pair.plain, encrypted.order)

@@ -1,0 +1,74 @@
+"""The report as one page that needs nothing but itself."""
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from mmppvit.atomic import write_atomic
+
+import cv2
+import jinja2
+import numpy as np
+
+__all__ = ['PictureRow', 'write_page']
+
+_WIDTH = 320  # pixels of a picture on the page; wider ones are shrunk
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """One picture on the page, in all its forms.
+
+    Args:
+        name (str): Of the plain file.
+        pictures (list): (caption, uint8 BGR picture) of plain, sealed, and recovered ones.
+        note (str): Why this picture is shown; empty for one as drawn.
+    """
+    name: str
+    pictures: Sequence[tuple[str, np.ndarray]]
+    note: str = ''
+
+    @property
+    def is_worst(self) -> bool:
+        return bool(self.note)
+
+
+def write_page(path: Path, report: Mapping, pictures: Sequence[PictureRow]) -> None:
+    """Write ``report.html``.
+
+    Args:
+        path (Path): The file.
+        report (Mapping): What ``report.json`` holds, see ``tools/attack.py``.
+        pictures (Sequence[PictureRow]): As they are to be shown.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
+                                     trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(number=_number, data_uri=_data_uri)
+    environment.tests['most'] = _is_most
+    template = environment.from_string(
+        resources.files('mmppvit.attacks.report').joinpath('page.html.j2').read_text('utf-8'))
+    text = template.render(report=report, pictures=pictures)
+    write_atomic(path, text.encode(errors='backslashreplace'))  # of file names that are not UTF-8
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return '-' if value is None or not np.isfinite(value) else f'{value:.{digits}f}'
+
+
+def _is_most(row: Mapping, rows: Sequence[Mapping], metric: str) -> bool:
+    """Whether no attacker of ``rows`` got further, floor and ceiling aside."""
+    means = [other['metrics'][metric]['mean'] for other in rows if metric in other['metrics']]
+    return not row['bound'] and row['metrics'][metric]['mean'] >= max(means)
+
+
+def _data_uri(img: np.ndarray) -> str:
+    """A picture within the page, as JPEG."""
+    height, width = img.shape[:2]
+    if width > _WIDTH:
+        img = cv2.resize(img, (_WIDTH, max(round(height * _WIDTH / width), 1)),
+                         interpolation=cv2.INTER_AREA)
+    encoded = cv2.imencode('.jpg', img, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+    return 'data:image/jpeg;base64,' + base64.b64encode(encoded.tobytes()).decode()

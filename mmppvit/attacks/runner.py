@@ -1,0 +1,257 @@
+"""Attackers, one after the other, each in a process of its own, so that one may fail alone."""
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import resource
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import mmppvit
+from mmppvit.atomic import replace_file, write_atomic
+from mmppvit.attacks.attacker import Attacker, Budget, BudgetExceeded, Pair, Recovery
+from mmppvit.attacks.material import Material, load_material
+from mmppvit.encryption import Key, Scheme
+
+import cv2
+import numpy as np
+
+__all__ = ['AttackResult', 'AttackSettings', 'load_recoveries', 'run_attacks']
+
+# A budget is for learning; this many times it and a minute more is for all.
+GRACE, MINUTE = 2., 60.
+
+
+@dataclass(frozen=True)
+class AttackSettings:
+    """What an attack consists of; results with the same settings are not computed again.
+
+    Args:
+        sealed (str): Folder of the sealed data set.
+        plain (str): Folder that it was sealed from.
+        key_file (str, optional): The owner's, for scores of recovered orders.
+        num_victims (int): Pictures to attack, at least 2.
+        num_pairs (int): Pictures for the attacker to learn from, at most.
+        scale (int): Index of the sealed scales.
+        seed (int): Of all draws.
+        budget (float): Seconds each attacker may learn.
+        threads (int): CPU threads of an attacker.
+        memory (float): GiB that the process of an attacker may have, with what it has read; 0 for
+            no limit.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    sealed: str
+    plain: str
+    key_file: str | None = None
+    num_victims: int = 24
+    num_pairs: int = 400
+    scale: int = 0
+    seed: int = 0
+    budget: float = 300.
+    threads: int = 1
+    memory: float = 0.
+
+    def __post_init__(self) -> None:
+        for name, least in (('num_victims', 2), ('num_pairs', 1), ('scale', 0), ('seed', 0),
+                            ('budget', 0), ('threads', 1), ('memory', 0)):
+            if not getattr(self, name) >= least:  # also of NaN
+                raise ValueError(f'{name.replace("_", " ")} must be at least {least}, got '
+                                 f'{getattr(self, name)}')
+
+    def load(self) -> Material:
+        """Raises what :func:`load_material` and :meth:`Key.load` do."""
+        key = Key.load(self.key_file) if self.key_file else None
+        return load_material(self.sealed, self.plain, key, self.num_victims, self.num_pairs,
+                             self.scale, self.seed)
+
+    def digest(self, name: str) -> str:
+        """Of the sealed files and of all that attacker ``name`` knows, which the key is not."""
+        manifest = hashlib.sha256(Path(self.sealed, 'manifest.json').read_bytes()).hexdigest()
+        known = asdict(replace(self, key_file=None))
+        text = json.dumps([known, name, manifest, mmppvit.__version__], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """How it went: ``status`` is 'done', 'not for this scheme', 'failed' or 'out of time'."""
+    name: str
+    title: str
+    needs: str
+    status: str
+    reason: str = ''
+    seconds: float = 0.
+    digest: str = ''
+
+
+def run_attacks(settings: AttackSettings, material: Material, attackers: dict[str, type[Attacker]],
+                out: Path, progress: Callable[[str], None] = print) -> Iterator[AttackResult]:
+    """Run those whose results are not in ``out`` yet.
+
+    An attacker that fails, is killed or takes too long has a result that says so, and the next
+    one follows. Recovered pictures lie in ``out/recovered/<name>``, see :func:`load_recoveries`.
+
+    Args:
+        settings (AttackSettings): Of all of them.
+        material (Material): What ``settings`` loads.
+        attackers (dict): Classes by name, each of which a new process can import.
+        out (Path): Folder of the report.
+        progress (Callable): Gets one line before and one after each attacker that runs.
+    """
+    for place, (name, kind) in enumerate(attackers.items(), 1):
+        digest, folder = settings.digest(name), out / 'recovered' / name
+        described = dict(name=name, title=kind.title, needs=kind.needs)
+        why = kind.not_for(material.scheme)
+        result = _read_result(folder, digest, len(material.victims))
+        if why:
+            result = AttackResult(**described, status='not for this scheme', reason=why)
+            note = f'{result.status}: {why}'
+        elif result is not None:
+            note = 'kept from before'
+        else:
+            progress(f'{place}/{len(attackers)} {name}: {kind.title}')
+            result = _run_alone(settings, kind, folder, described, digest)
+            note = f'{result.status} after {result.seconds:.0f} s {result.reason}'.rstrip()
+        progress(f'{place}/{len(attackers)} {name}: {note}')
+        yield result
+
+
+def _read_result(folder: Path, digest: str, count: int) -> AttackResult | None:
+    """What is there from before, if it is whole, of the same settings and not a failure."""
+    try:
+        data = json.loads((folder / 'result.json').read_text())
+        result = AttackResult(**{field.name: data[field.name] for field in fields(AttackResult)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    files = ['orders.npz', *(f'{i}.png' for i in range(count))]
+    whole = all((folder / file).is_file() for file in files)
+    return result if whole and result.digest == digest and result.status == 'done' else None
+
+
+def _run_alone(settings: AttackSettings, kind: type[Attacker], folder: Path, described: dict,
+               digest: str) -> AttackResult:
+    # What is overwritten from here on must not be taken for whole if this is interrupted.
+    (folder / 'result.json').unlink(missing_ok=True)
+    start = time.monotonic()
+    status, reason = _watch(replace(settings, key_file=None), kind, folder)
+    result = AttackResult(**described, status=status, reason=reason, digest=digest,
+                          seconds=round(time.monotonic() - start, 1))
+    write_atomic(folder / 'result.json', json.dumps(asdict(result), indent=1).encode())
+    return result
+
+
+def _watch(settings: AttackSettings, kind: type[Attacker], folder: Path) -> tuple[str, str]:
+    """Start the process, wait for what it says or for its end: (status, reason)."""
+    # torch's threads do not survive a fork of this process; the server has none, and imports once.
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([__name__])
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_attack, args=(settings, kind, folder, sender))
+    process.start()
+    sender.close()
+    limit = GRACE * settings.budget + MINUTE
+    ended = False
+    try:
+        if not receiver.poll(limit if np.isfinite(limit) else None):
+            return 'out of time', f'stopped after {limit:.0f} s'
+        said = receiver.recv()
+        ended = True
+        return said
+    except EOFError:
+        process.join()
+        return 'failed', f'its process ended with exit code {process.exitcode}' + \
+            ' (killed, perhaps for memory)' * (process.exitcode == -signal.SIGKILL)
+    finally:
+        if ended:
+            process.join(10)  # whatever it left running must not hold up the others
+        process.kill()
+        process.join()
+        receiver.close()
+
+
+def _attack(settings: AttackSettings, kind: type[Attacker], folder: Path,
+            sender: Connection) -> None:
+    """In the process of its own: learn, recover every victim, say how it ended."""
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        said = _learn_and_recover(settings, kind, folder)
+    except BudgetExceeded as err:
+        said = 'out of time', str(err)
+    except Exception as err:  # whatever it is, it belongs into the report
+        resource.setrlimit(resource.RLIMIT_DATA, limits)  # to say so takes memory, too
+        traceback.print_exc()
+        said = 'failed', _out_of_memory(settings, err) or f'{type(err).__name__}: {err}'
+    sender.send(said)
+
+
+def _learn_and_recover(settings: AttackSettings, kind: type[Attacker],
+                       folder: Path) -> tuple[str, str]:
+    _seed_everything(settings)
+    material = settings.load()  # without the key: orders of victims are not in this process
+    if settings.memory:  # from here on: pictures that memory did not suffice for would be skipped
+        allowed = int(min(settings.memory * 2**30, 2**62))
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+    attacker = kind(material.scheme, settings.seed)
+    known = kind.learns_from == 'known'
+    attacker.fit(material.known if known else material.pairs, Budget(settings.budget))
+    recoveries = [attacker.recover(victim.encrypted.copy()) for victim in material.victims]
+    for victim, recovery in zip(material.victims, recoveries, strict=True):
+        _check_recovery(material.scheme, victim, recovery)
+    _save(recoveries, folder)
+    return 'done', ''
+
+
+def _check_recovery(scheme: Scheme, victim: Pair, recovery: Recovery) -> None:
+    img, order = recovery.img, recovery.order
+    if img.dtype != np.uint8 or img.shape != victim.plain.shape:
+        raise ValueError(f'it made a {img.dtype} picture of shape {img.shape} of {victim.name}, '
+                         f'whose plain one is uint8 of shape {victim.plain.shape}')
+    height, width = (length // scheme.side for length in victim.encrypted.shape[:2])
+    if order is not None and not np.array_equal(np.sort(order), np.arange(height * width)):
+        raise ValueError(f'what it gave for {victim.name} is no order of {height} x {width} '
+                         'patches')
+
+
+def _out_of_memory(settings: AttackSettings, err: Exception) -> str:
+    """How that is said, if it is that: libraries have errors of their own for it."""
+    texts = ('allocate memory', 'Insufficient memory', 'out of memory')
+    if not isinstance(err, MemoryError) and not any(text in str(err) for text in texts):
+        return ''
+    allowed = f'{settings.memory:g} GiB allowed' if settings.memory else 'no limit was set'
+    return f'out of memory ({allowed})'
+
+
+def _seed_everything(settings: AttackSettings) -> None:
+    import torch  # only the processes of attackers need it
+    torch.set_num_threads(settings.threads)
+    cv2.setNumThreads(settings.threads)
+    torch.manual_seed(settings.seed)
+    np.random.seed(settings.seed % 2**32)
+
+
+def _save(recoveries: Sequence[Recovery], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, recovery in enumerate(recoveries):
+        encoded = cv2.imencode('.png', recovery.img)[1]
+        write_atomic(folder / f'{index}.png', encoded.tobytes())
+    orders = {str(i): r.order for i, r in enumerate(recoveries) if r.order is not None}
+    with replace_file(folder / 'orders.npz') as path, path.open('wb') as file:
+        np.savez(file, **orders)
+
+
+def load_recoveries(out: Path, name: str, count: int) -> list[Recovery]:
+    """What attacker ``name`` made of the ``count`` victims of a run that ended well."""
+    folder = out / 'recovered' / name
+    with np.load(folder / 'orders.npz', allow_pickle=False) as orders:
+        found = {key: orders[key] for key in orders.files}
+    return [Recovery(cv2.imread(str(folder / f'{i}.png')), found.get(str(i)))
+            for i in range(count)]

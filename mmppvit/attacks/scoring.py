@@ -1,0 +1,74 @@
+"""Figures for the report: what was recovered of the victims, between floor and ceiling."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from mmppvit.attacks.attacker import Pair, Recovery
+from mmppvit.attacks.jigsaw import direct_placement, largest_component, neighbour_accuracy
+from mmppvit.attacks.metrics import psnr, reidentify, ssim, summarize
+from mmppvit.encryption import Scheme
+
+import cv2
+import numpy as np
+
+__all__ = ['COLUMNS', 'mean_picture', 'score_recoveries']
+
+COLUMNS = [
+    dict(key='ssim', title='SSIM', digits=3),
+    dict(key='psnr', title='PSNR, dB', digits=1),
+    dict(key='reidentified', title='re-identified', digits=2),
+    dict(key='neighbours', title='neighbours right', digits=2),
+    dict(key='component', title='largest part right', digits=2),
+    dict(key='placed', title='patches in place', digits=2),
+    dict(key='ap', title='detector AP', digits=3),
+]
+
+
+def score_recoveries(scheme: Scheme, victims: Sequence[Pair], recoveries: Sequence[Recovery],
+                     seed: int = 0) -> dict[str, dict]:
+    """Scores by the keys of :data:`COLUMNS`, each with mean, low, high, worst, worst_index.
+
+    'worst' is the worst case for the owner: the picture of which most was recovered. Scores of
+    the order appear where the attacker gave one and the owner's key was at hand.
+
+    Args:
+        scheme (Scheme): Of the victims.
+        victims (Sequence[Pair]): What was attacked.
+        recoveries (Sequence[Recovery]): One for each.
+        seed (int): Of the bootstrap.
+    """
+    pairs = [(victim, recovery) for victim, recovery in zip(victims, recoveries, strict=True)]
+    scores = {
+        'ssim': summarize([ssim(v.plain, r.img) for v, r in pairs], seed),
+        'psnr': summarize([psnr(v.plain, r.img) for v, r in pairs], seed),
+        'reidentified': reidentify([v.plain for v in victims],
+                                   [r.img for r in recoveries]).summary(seed=seed),
+    }
+    ordered = [(v, r) for v, r in pairs if v.order is not None and r.order is not None]
+    if ordered:
+        for key, score in (('neighbours', neighbour_accuracy), ('component', largest_component),
+                           ('placed', direct_placement)):
+            scores[key] = summarize([
+                score(r.order, v.order, _grid(scheme, v)) for v, r in ordered], seed)
+    return {key: asdict(value) for key, value in scores.items()}
+
+
+def _grid(scheme: Scheme, pair: Pair) -> tuple[int, int]:
+    return pair.encrypted.shape[0] // scheme.side, pair.encrypted.shape[1] // scheme.side
+
+
+def mean_picture(pairs: Sequence[Pair], size: tuple[int, int]) -> np.ndarray:
+    """The floor: one picture in place of all, the mean of the attacker's own.
+
+    Args:
+        pairs (Sequence[Pair]): The attacker's.
+        size (tuple[int, int]): Height and width.
+
+    Returns:
+        ndarray: uint8 (H, W, 3).
+    """
+    total = np.zeros((*size, 3))
+    for pair in pairs:
+        total += cv2.resize(pair.plain, size[::-1], interpolation=cv2.INTER_AREA)
+    return np.rint(total / len(pairs)).astype(np.uint8)

@@ -1,0 +1,271 @@
+"""``mmppvit.attacks.report``: figures, verdict and page of real runs on small pictures."""
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib import resources
+from pathlib import Path
+
+from mmppvit.attacks.report import PictureRow, build_report, picture_rows, write_page
+from mmppvit.attacks.report.build import describe, ways_of_use
+from mmppvit.attacks.runner import AttackResult
+from mmppvit.encryption import make_scheme
+from tests.attacks.failing import Honest
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+UGLY = """<b>"it's" & co</b>.png"""
+
+
+def _result(name: str, status: str = 'done', reason: str = '') -> AttackResult:
+    return AttackResult(name, f'{name} <i>title</i>', 'nothing', status, reason, 1.5)
+
+
+@pytest.fixture(scope='module')
+def made(sealed):
+    """Material and report of one attacker, of others that failed, and of names to be escaped."""
+    return _report(sealed, 'mix+shuffle', key_file=str(sealed.key_file))
+
+
+def _report(sealed, scheme: str, **options):
+    settings = sealed.settings(scheme, **options)
+    material = settings.load()
+    material.victims[0] = replace(material.victims[0], name=UGLY)
+    material.skipped.append((UGLY, 'it is <broken>'))
+    honest = Honest(material.scheme)
+    recovered = {'honest': [honest.recover(victim.encrypted) for victim in material.victims]}
+    report = build_report(settings, material, [
+        _result('honest'), _result('bad', 'failed', 'KeyError: "<x>"'),
+        _result('late', 'out of time', 'stopped after 9 s'),
+        _result('other', 'not for this scheme', 'patches are <em>somehow</em>')], recovered)
+    return material, report, recovered
+
+
+@pytest.fixture(scope='module')
+def page(made, tmp_path_factory) -> Path:
+    material, report, recovered = made
+    path = tmp_path_factory.mktemp('page') / 'report.html'
+    write_page(path, report, picture_rows(material, report, recovered))
+    return path
+
+
+# --- report.json ---------------------------------------------------------------------------------
+
+
+def test_bounds(made):
+    """Of everything that is scored, orders included."""
+    report = made[1]
+    keys = [column['key'] for column in report['columns']]
+    assert keys == ['ssim', 'psnr', 'reidentified', 'neighbours', 'component', 'placed']
+    for key in keys:
+        low, high = (report[bound]['metrics'][key]['mean'] for bound in ('floor', 'ceiling'))
+        assert high == (100 if key == 'psnr' else 1)
+        assert low < high
+    assert report['floor']['metrics']['neighbours']['mean'] < .3
+
+
+def test_it_is_json(made):
+    report = json.loads(json.dumps(made[1], allow_nan=False))
+    assert report['num_victims'] == 3
+    assert report['num_pairs'] == 5
+    assert report['victims'][0] == UGLY
+    assert str(ROOT) not in json.dumps(report)
+
+
+def test_what_was_not_tested(made):
+    said = ' '.join(made[1]['not_tested'])
+    assert 'bad: failed, KeyError' in said
+    assert 'late: out of time, stopped after 9 s' in said
+    assert 'other: not for this scheme, patches' in said
+    assert 'not asked for: thumbnail, poisson' in said
+    assert 'Theft of the key' in said
+
+
+@pytest.mark.parametrize('scheme', ['mix', 'blur', 'noise', 'pixelate', 'downsample+shuffle'])
+def test_other_schemes_and_no_key(sealed, scheme, tmp_path):
+    material, report, recovered = _report(sealed, scheme)
+    assert report['scheme']['name'] == scheme
+    assert [column['key'] for column in report['columns']] == ['ssim', 'psnr', 'reidentified']
+    shuffled = 'shuffle' in scheme
+    assert any('was not scored' in text for text in report['verdict']) == shuffled
+    assert any('lie in their order' in text for text in report['verdict']) != shuffled
+    write_page(tmp_path / 'report.html', report, picture_rows(material, report, recovered))
+
+
+@pytest.mark.parametrize(('name', 'options', 'text'), [
+    ('mix', {}, 'mix, patches of 16 pixels, grid 2'),
+    ('blur', dict(grid=1, strength=2.5), 'blur, patches of 16 pixels, strength 2.5'),
+    ('mix+center+shuffle', dict(center_strength=1., normalize=True, erode=1, drop=.1),
+     'mix+center+shuffle, patches of 16 pixels, grid 2, center strength 1, normalize, erode 1, '
+     'drop 0.1'),
+])
+def test_describe(name, options, text):
+    assert describe(make_scheme(name, **options)) == text
+
+
+def test_ways_of_use():
+    assert len(ways_of_use(make_scheme('mix+shuffle'))) == 2
+    assert len(ways_of_use(make_scheme('mix'))) == 1
+
+
+def test_nobody_came_to_an_end(sealed, tmp_path):
+    settings = sealed.settings('mix')
+    material = settings.load()
+    report = build_report(settings, material, [_result('bad', 'failed', 'x')], {})
+    assert report['verdict'] == [
+        'No attacker came to an end: this report says nothing about these pictures.']
+    rows = picture_rows(material, report, {})
+    write_page(tmp_path / 'report.html', report, rows)
+    assert [len(row.pictures) for row in rows] == [2, 2, 2]
+
+
+def test_pictures(made):
+    """The worst case first, in all its forms, at the size of the plain one."""
+    material, report, recovered = made
+    rows = picture_rows(material, report, recovered, count=2)
+    ssim = report['rows'][0]['metrics']['ssim']
+    assert len(rows) == 2
+    assert rows[0].name == material.victims[ssim['worst_index']].name
+    assert rows[0].note == f'worst case: what "honest" recovered best, SSIM {ssim["worst"]:.2f}'
+    assert not rows[1].note
+    assert [caption.split(',')[0] for caption, _ in rows[0].pictures] == [
+        'plain', 'sealed', 'recovered by honest']
+    assert {img.shape for _, img in rows[0].pictures} == {(64, 80, 3)}
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    """Checks that tags are balanced; keeps attributes and text."""
+    VOID = {'meta', 'link', 'br', 'img'}
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.tags, self.text, self.ids = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        names = [name for name, _ in attrs]
+        assert len(set(names)) == len(names), (tag, names)
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope='module')
+def parsed(page) -> _Page:
+    return _Page(page.read_text())
+
+
+def test_tags_are_balanced_and_ids_unique(parsed):
+    ids = [attrs['id'] for _, attrs in parsed.tags if 'id' in attrs]
+    assert len(set(ids)) == len(ids)
+    for _, attrs in parsed.tags:
+        assert attrs.get('aria-labelledby', ids[0]) in ids
+    assert {'b', 'i', 'em', 'x', 'broken'}.isdisjoint(tag for tag, _ in parsed.tags)
+
+
+def test_nothing_from_outside(page, parsed):
+    for word in ('http:', 'https:', 'url(', '@import', '<script'):
+        assert word not in page.read_text()
+    for tag, attrs in parsed.tags:
+        for name in ('src', 'href', 'srcset', 'data', 'action'):
+            if name in attrs:
+                assert attrs[name].startswith(('data:', '#')), (tag, attrs[name][:40])
+
+
+def test_pictures_have_names(parsed):
+    pictures = [attrs for tag, attrs in parsed.tags if tag == 'img']
+    assert len(pictures) == 3 * 3
+    assert all(attrs['alt'].strip() for attrs in pictures)
+    assert len({attrs['alt'] for attrs in pictures}) == len(pictures)
+
+
+def test_names_are_escaped(page, parsed):
+    assert UGLY not in page.read_text()
+    text = ' '.join(parsed.text)
+    for said in (UGLY, 'it is <broken>', 'KeyError: "<x>"', 'patches are <em>somehow</em>',
+                 'honest <i>title</i>'):
+        assert said in text
+    assert any(attrs.get('alt') == f'{UGLY}: plain' for _, attrs in parsed.tags)
+
+
+def test_one_attacker_is_marked_in_each_column(parsed, made):
+    marked = [attrs['data-label'] for tag, attrs in parsed.tags if attrs.get('class') == 'most']
+    assert marked == [column['title'] for column in made[1]['columns']]
+
+
+def test_names_of_files_that_are_not_unicode(made, tmp_path):
+    img = np.zeros((8, 400, 3), np.uint8)
+    write_page(tmp_path / 'r.html', made[1], [PictureRow('a\udcff', [('plain', img)])])
+    assert r'a\udcff' in (tmp_path / 'r.html').read_text()
+
+
+def test_the_template_is_part_of_the_package():
+    assert resources.files('mmppvit.attacks.report').joinpath('page.html.j2').is_file()
+    text = (ROOT / 'pyproject.toml').read_text()
+    assert "'mmppvit.attacks.report' = ['page.html.j2']" in text
+
+
+FLAGS = [
+    '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-sync',
+    '--disable-background-networking', '--disable-component-update', '--disable-default-apps',
+    '--enable-logging=stderr', '--dump-dom']
+
+
+LOOK = """<script>
+addEventListener("load", () => {
+  for (const img of document.images)
+    if (!img.complete || !img.naturalWidth) console.error("picture not shown");
+  document.body.dataset.looked = "yes";
+})
+</script></body>"""
+
+
+@pytest.fixture(scope='module')
+def console(tmp_path_factory):
+    """A function of a page that gives what a browser without network writes on its console."""
+    names = ('chromium', 'chromium-browser', 'google-chrome')
+    browser = next(filter(None, map(shutil.which, names)), None)
+    if browser is None:
+        pytest.skip(f'none of {", ".join(names)} is installed')
+    folder = tmp_path_factory.mktemp('browser')
+
+    def show(text: str) -> list[str]:
+        page = folder / 'page.html'
+        page.write_text(text.replace('loading="lazy"', '').replace('</body>', LOOK).replace(
+            "default-src 'none'", "default-src 'none'; script-src 'unsafe-inline'"))
+        done = subprocess.run(
+            [browser, *FLAGS, f'--user-data-dir={folder / "profile"}', page.as_uri()],
+            capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert 'data-looked="yes"' in done.stdout
+        return [line for line in done.stderr.splitlines() if 'CONSOLE' in line]
+
+    return show
+
+
+def test_a_browser_opens_it_without_a_word(page, console):
+    """No error, no request (the page forbids itself any), and every picture is shown."""
+    assert console(page.read_text()) == []
+
+
+@pytest.mark.parametrize('broken', ['src="data:image/jpeg;base64,AAAA"',
+                                    'src="https://example.invalid/x.png"'])
+def test_a_browser_would_tell(page, console, broken):
+    text = page.read_text().replace('</main>', f'<img {broken} alt="x"></main>')
+    assert any('picture not shown' in line for line in console(text))

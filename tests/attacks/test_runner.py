@@ -1,0 +1,136 @@
+"""``mmppvit.attacks.runner``: each attacker in a process of its own."""
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+from mmppvit.attacks import runner
+from mmppvit.attacks.runner import AttackSettings, load_recoveries, run_attacks
+from tests.attacks.failing import FAILING, Greedy, Honest, Known, Slow
+
+import numpy as np
+import pytest
+
+
+def _run(settings, out, *kinds, said=None):
+    attackers = {kind.name: kind for kind in kinds}
+    say = said.append if said is not None else lambda line: None
+    return {result.name: result
+            for result in run_attacks(settings, settings.load(), attackers, out, say)}
+
+
+@pytest.fixture(scope='module')
+def failed(sealed, tmp_path_factory):
+    """Every way to fail, one after the other, and one that does not."""
+    kinds = [kind for kind in FAILING.values() if kind is not Slow]
+    settings = sealed.settings('mix+shuffle', memory=8., budget=0., key_file=str(sealed.key_file))
+    out, said = tmp_path_factory.mktemp('failed'), []
+    return _run(settings, out, *kinds, Known, Honest, said=said), out, said
+
+
+@pytest.mark.parametrize(('name', 'status', 'reason'), [
+    ('raises', 'failed', """KeyError: '<nothing> & "such"'"""),
+    ('exits', 'failed', 'its process ended with exit code 3'),
+    ('leaves', 'failed', 'its process ended with exit code 1'),
+    ('killed', 'failed', 'its process ended with exit code -9 (killed, perhaps for memory)'),
+    ('greedy', 'failed', 'out of memory (8 GiB allowed)'),
+    ('greedy-torch', 'failed', 'out of memory (8 GiB allowed)'),
+    ('late', 'out of time', 'nothing learned yet'),
+    ('misshapen', 'failed', 'ValueError: it made a uint8 picture of shape (31, 40, 3)'),
+    ('disorderly', 'failed', 'is no order of 4 x 5 patches'),
+    ('known', 'done', ''),
+    ('honest', 'done', ''),
+])
+def test_each_failure_is_told_and_the_others_complete(failed, name, status, reason):
+    result = failed[0][name]
+    assert result.status == status
+    assert reason in result.reason
+    assert result.seconds >= 0
+    said = [line for line in failed[2] if f' {name}: ' in line]
+    assert len(said) == 2
+    assert f'{status} after' in said[1]
+    assert json.loads((failed[1] / 'recovered' / name / 'result.json').read_text())[
+        'status'] == status
+
+
+def test_too_little_memory_to_begin_with(sealed, tmp_path):
+    """It is not taken for pictures that cannot be read."""
+    result = _run(sealed.settings('mix', memory=.001), tmp_path, Greedy)['greedy']
+    assert (result.status, result.reason) == ('failed', 'out of memory (0.001 GiB allowed)')
+
+
+def test_what_takes_too_long_is_stopped(sealed, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, 'MINUTE', .5)
+    result = _run(sealed.settings('mix', budget=.1), tmp_path, Slow)['slow']
+    assert (result.status, result.reason) == ('out of time', 'stopped after 1 s')
+
+
+def test_recoveries_come_back(failed, sealed):
+    material = sealed.settings('mix+shuffle').load()
+    recovered = load_recoveries(failed[1], 'honest', 3)
+    honest = Honest(material.scheme)
+    for victim, recovery in zip(material.victims, recovered, strict=True):
+        np.testing.assert_array_equal(recovery.img, honest.recover(victim.encrypted).img)
+        np.testing.assert_array_equal(recovery.order, np.arange(20))
+
+
+def test_resume(sealed, tmp_path):
+    """Kept with the same settings, the key file apart; computed again with others or if torn."""
+    settings, said = sealed.settings('mix'), []
+    first = _run(settings, tmp_path, Honest)
+    assert _run(settings, tmp_path, Honest, said=said) == first
+    keyed = replace(settings, key_file=str(sealed.key_file))
+    assert _run(keyed, tmp_path, Honest, said=said) == first
+    assert said == ['1/1 honest: kept from before'] * 2
+
+    for path in ('1.png', 'orders.npz', 'result.json'):
+        (tmp_path / 'recovered/honest' / path).unlink()
+        assert _computed(settings, tmp_path)
+    for other in (dict(num_victims=2), dict(seed=1), dict(budget=2.), dict(num_pairs=4)):
+        assert _computed(replace(settings, **other), tmp_path), other
+    assert not _computed(replace(settings, num_pairs=4), tmp_path)
+
+
+def _computed(settings, out) -> bool:
+    said = []
+    _run(settings, out, Honest, said=said)
+    return 'done after' in said[-1]
+
+
+def test_failures_are_tried_again_and_interrupted_runs_are_not_whole(sealed, tmp_path, monkeypatch):
+    settings = sealed.settings('mix')
+    folder = tmp_path / 'recovered/honest'
+    done = _run(settings, tmp_path, Honest)['honest']
+    failed = replace(done, status='failed')
+    (folder / 'result.json').write_text(json.dumps(vars(failed)))
+    assert _run(settings, tmp_path, Honest)['honest'].status == 'done'
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, '_watch', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _run(replace(settings, seed=1), tmp_path, Honest)
+    assert not (folder / 'result.json').exists(), 'its pictures may be those of either seed'
+
+
+def test_what_has_no_meaning_is_not_run(sealed, tmp_path):
+    class Elsewhere(Honest):
+        name = 'elsewhere'
+
+        @classmethod
+        def not_for(cls, scheme):
+            return f'{scheme.name} is not for it'
+
+    result = _run(sealed.settings('mix'), tmp_path, Elsewhere)['elsewhere']
+    assert (result.status, result.reason) == ('not for this scheme', 'mix is not for it')
+    assert not (tmp_path / 'recovered').exists()
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('num_victims', 1), ('num_pairs', 0), ('scale', -1), ('seed', -1), ('budget', -1.),
+    ('budget', math.nan), ('threads', 0), ('memory', -1.)])
+def test_settings_out_of_range(name, value):
+    with pytest.raises(ValueError, match=name.replace('_', ' ')):
+        AttackSettings('sealed', 'plain', **{name: value})
