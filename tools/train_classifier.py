@@ -42,6 +42,10 @@ def parse_args() -> argparse.Namespace:
         help='rs shuffles the patches, mi mixes their sub-patches')
     add('--patch-size', type=int, default=16, help='side of a patch of the plain picture')
     add('--grid', type=int, default=2, help='sub-patches per side that mi mixes into one')
+    for name in ('mean', 'std'):
+        add(f'--{name}', type=float, nargs=3, metavar=('R', 'G', 'B'),
+            help='of the pictures, 0 to 255, as data_preprocessor of the detector that the weights '
+            "are for; default: the model's")
     add('--work-dir', help='default: work_dirs/classify_MODEL_ENCRYPT')
     add('--num-train', type=int, default=1200, help='pictures of the drawn sample')
     add('--num-val', type=int, default=400)
@@ -121,7 +125,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = classification_config(
         prepare_data(args, recipe.img_size), model, dict(name=name, kwargs=kwargs),
         dict(name=args.encrypt, patch_size=args.patch_size, grid=grid), recipe, args.seed,
-        args.num_workers)
+        args.num_workers, {name: tuple(value / 255 for value in values) for name, values in (
+            ('mean', args.mean), ('std', args.std)) if values})
     cfg.work_dir, cfg.launcher = args.work_dir, args.launcher
     apply_options(cfg, args, recipe)
     prepare_cpu_dist(cfg)

@@ -1,10 +1,10 @@
 # The control of atss_pevit-tiny_mix_bccd.py: the same detector on the plain images.
-#   python tools/train.py configs/bccd/atss_pevit-tiny_plain_bccd.py
-# 8.2 minutes on two CPU cores, evaluations included. Expect mAP 0.567, AP50 0.888 on the 72 test
-# images after the last epoch (seed 0, a point more or less).
+#   python tools/train.py configs/bccd/atss_pevit-tiny_plain_bccd.py --amp
+# 5.7 minutes on two CPU cores with bfloat16, evaluations included. Expect mAP 0.583, AP50 0.898 on
+# the 72 test images after the last epoch, seed 0, a point more or less.
 _base_ = [
     '../_base_/models/atss_pevit-bccd_mix.py', '../_base_/datasets/bccd.py',
-    '../_base_/schedules/adamw_20e_bccd.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/adamw_12e_bccd.py', '../_base_/default_runtime.py'
 ]
 
 model = dict(

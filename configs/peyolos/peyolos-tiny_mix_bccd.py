@@ -6,6 +6,7 @@ _base_ = [
 # A third of PEYOLOS-tiny's blocks and small pictures, so that two CPU cores get through enough
 # iterations: matching takes its time to settle. No picture of BCCD has more than 30 objects.
 model = dict(
+    data_preprocessor=dict(mean=[188., 178., 183.], std=[15., 26., 19.]),
     backbone=dict(
         arch=dict(_delete_=True, embed_dims=192, num_layers=4, num_heads=3),
         nonlinear_embed=False,
@@ -26,8 +27,8 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# 300 epochs * 292 images / batch 4 = 21900 iterations
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=300, val_interval=25)
+# 150 epochs * 292 images / batch 4 = 10950 iterations
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=150, val_interval=25)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -36,7 +37,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=.1))
 param_scheduler = [
     dict(type='LinearLR', start_factor=.01, by_epoch=False, begin=0, end=200),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=300, T_max=300,
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=150, T_max=150,
          convert_to_iter_based=True)
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=4)

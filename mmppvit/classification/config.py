@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from mmppvit.classification.image_folder import EncryptedImageFolder, find_split
@@ -15,7 +16,8 @@ __all__ = ['classification_config']
 
 
 def classification_config(data: str, model: nn.Module, model_cfg: dict, encryption: dict,
-                          recipe: Recipe, seed: int = 0, num_workers: int = 0) -> Config:
+                          recipe: Recipe, seed: int = 0, num_workers: int = 0,
+                          normalisation: Mapping[str, tuple] | None = None) -> Config:
     """Everything that MMEngine needs but ``work_dir`` and ``launcher``.
 
     Args:
@@ -27,13 +29,15 @@ def classification_config(data: str, model: nn.Module, model_cfg: dict, encrypti
         recipe (Recipe): How to train.
         seed (int): Of everything random.
         num_workers (int): Of each data loader.
+        normalisation (Mapping, optional): ``mean`` and ``std`` of the channels, 0 to 1, in place of
+            the model's.
 
     Raises:
         FileNotFoundError: The data have no train or val.
         ValueError: The two do not have the same classes, or fewer pictures than a batch.
     """
     train, val = (_data_set(find_split(data, split), model, encryption, recipe, seed,
-                            split == 'train') for split in ('train', 'val'))
+                            split == 'train', normalisation or {}) for split in ('train', 'val'))
     classes = _check_data(train, val, recipe.batch_size)
     kwargs = dict(model_cfg['kwargs'], num_classes=len(classes))
     train['classes'] = val['classes'] = classes
@@ -62,8 +66,8 @@ def classification_config(data: str, model: nn.Module, model_cfg: dict, encrypti
 
 
 def _data_set(root: os.PathLike, model: nn.Module, encryption: dict, recipe: Recipe, seed: int,
-              training: bool) -> dict:
-    facts = resolve_model_data_config(model)
+              training: bool, normalisation: Mapping[str, tuple]) -> dict:
+    facts = {**resolve_model_data_config(model), **normalisation}
     transform = dict(input_size=recipe.img_size, interpolation=facts['interpolation'],
                      mean=tuple(facts['mean']), std=tuple(facts['std']))
     if training:

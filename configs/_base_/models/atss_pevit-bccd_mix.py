@@ -5,6 +5,10 @@ _base_ = './atss_pevit-tiny_mix.py'
 # faster (val mAP 0.446 for 0.407 after 10 epochs of 30, one run each), and ended alike (0.519 and
 # 0.516).
 model = dict(
+    # Of the pictures to train on. ImageNet's mean is more than a deviation away from theirs and its
+    # deviation two to four times as large, so that all patches look alike: mixed, after 5 epochs,
+    # mAP 0.531 with ImageNet's and 0.557 with these (seed 0, one core).
+    data_preprocessor=dict(mean=[188., 178., 183.], std=[15., 26., 19.]),
     backbone=dict(arch=dict(_delete_=True, embed_dims=192, num_layers=3, num_heads=3)),
     neck=dict(out_channels=128, scale_factors=(2., 1., .5), num_outs=3, num_blocks=3),
     bbox_head=dict(

@@ -45,10 +45,9 @@ class YOLOSViT(ViTBackbone):
             table of positions is for.
         mid_table_size (tuple[int, int], optional): The same for the tables that YOLOS-small and
             -base add after every block but the last; None for no such tables.
-        sincos_positions (bool): Start the table from sines and cosines in two dimensions, and the
-            detection tokens far apart, which saves a detector that is trained from scratch the
-            time to find out what lies beside what. For weights that are loaded it makes no
-            difference.
+        sincos_positions (bool): Start the table from sines and cosines, and the detection tokens
+            far apart, which gives a detector that is trained from scratch a start. For weights
+            that are loaded it makes no difference.
         drop_path_rate (float): Stochastic depth of the last block; it grows linearly up to it.
         with_cp (bool): Recompute the blocks in the backward pass to save memory.
         init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE)`` loads a file that
@@ -95,8 +94,8 @@ class YOLOSViT(ViTBackbone):
     @torch.no_grad()
     def _start_from_sines(self) -> None:
         table = build_sincos2d_pos_embed(list(self.table_grid), self.embed_dims, temperature=100.)
-        self.pos_embed[0, 1:-self.num_det_tokens] = .4 * table  # as large as embedded patches
-        nn.init.normal_(self.det_token, std=.4)
+        self.pos_embed[0, 1:-self.num_det_tokens] = .1 * table
+        nn.init.normal_(self.det_token, std=.3)
 
     def _cells_of(self, size: Sequence[int]) -> tuple[int, int]:
         patch = self.patch_embed.patch_size

@@ -1,0 +1,64 @@
+"""Objects of a COCO data set as folders of a classifier, whose weights start a detector."""
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def data_set(tmp_path):
+    """Four pictures; a white square of 8 pixels in the middle of every box."""
+    (tmp_path / 'images').mkdir()
+    images, annotations = [], []
+    for index in range(4):
+        img = np.zeros((40, 60, 3), np.uint8)
+        for place, x in enumerate((0, 20, 40)):
+            img[16:24, x + 6:x + 14] = 255
+            annotations.append(dict(
+                id=10 * index + place, image_id=index, category_id=place % 2 + 1, iscrowd=0,
+                bbox=[x, 10, 20, 20], area=400))
+        cv2.imwrite(str(tmp_path / f'images/{index}.png'), img)
+        images.append(dict(id=index, file_name=f'{index}.png', width=60, height=40))
+    categories = [dict(id=1, name='a'), dict(id=2, name='../b')]
+    (tmp_path / 'ann.json').write_text(json.dumps(
+        dict(images=images, annotations=annotations, categories=categories)))
+    return tmp_path
+
+
+def test_crops(data_set, run_tool):
+    run_tool('crop_objects.py', '--ann', data_set / 'ann.json', '--img-dir', data_set / 'images',
+             '--out', data_set / 'out', '--size', 16, '--val-share', .25)
+    files = sorted(path.relative_to(data_set / 'out') for path in data_set.glob('out/*/*/*'))
+    assert len(files) == 12, 'every object once'
+    assert {path.parts[1] for path in files} == {'a', '___b'}, 'no class name leaves the folder'
+    val = {int(path.stem) // 10 for path in files if path.parts[0] == 'val'}
+    assert len(val) == 1
+    assert all(int(path.stem) // 10 not in val for path in files if path.parts[0] == 'train')
+    for path in data_set.glob('out/*/*/*'):
+        crop = cv2.imread(str(path))
+        assert crop.shape == (16, 16, 3)
+        assert (crop[4:12, 4:12] == 255).all()
+        assert (crop[:3] == 0).all()
+
+
+def test_scale_and_number(data_set, run_tool):
+    run_tool('crop_objects.py', '--ann', data_set / 'ann.json', '--img-dir', data_set / 'images',
+             '--out', data_set / 'out', '--size', 16, '--scale', .5, '--max-per-class', 2)
+    paths = list(data_set.glob('out/*/*/*'))
+    assert len(paths) == 4
+    assert all((cv2.imread(str(path))[6:10, 6:10] == 255).all() for path in paths)
+
+
+@pytest.mark.parametrize(('option', 'value', 'error'), [
+    ('--ann', 'none.json', 'no annotation file'),
+    ('--out', '.', 'is not empty'),
+])
+def test_errors(option, value, error, data_set, run_tool, capsys):
+    options = {'--ann': 'ann.json', '--img-dir': 'images', '--out': 'out', option: value}
+    with pytest.raises(SystemExit):
+        run_tool('crop_objects.py', *(part for key, given in options.items()
+                                      for part in (key, data_set / given)))
+    assert error in capsys.readouterr().err
