@@ -229,6 +229,17 @@ def test_empty_image_has_losses():
     assert losses['loss_bbox'] == losses['loss_iou'] == 0
 
 
+def test_sine_positions_say_what_is_near():
+    vit = YOLOSViT(arch=dict(embed_dims=32, num_layers=1, num_heads=1), num_det_tokens=3,
+                   table_size=(96, 128), sincos_positions=True)
+    table = vit.pos_embed[0, 1:-3].unflatten(0, (6, 8))
+    here, beside, below, far = table[2, 3], table[2, 4], table[3, 3], table[5, 7]
+    distance = [(here - other).norm().item() for other in (beside, below, far)]
+    assert distance[0] == pytest.approx(distance[1], rel=1e-4)
+    assert distance[2] > 2 * distance[0]
+    assert vit.det_token.std() > 5 * vit.cls_token.std()
+
+
 @pytest.mark.parametrize(('change', 'error'), [
     (dict(table_size=(8, 96)), 'at least a patch of 16 pixels'),
     (dict(arch='huge'), "'huge' is unknown"),
