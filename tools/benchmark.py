@@ -90,7 +90,7 @@ def _high_water() -> float:
 def peak_of_tensors(make: Callable, args: argparse.Namespace) -> float:
     """MiB of one call: in CUDA's own account, or by which a fresh process grows."""
     if args.device == 'cpu':
-        key = str(make.keywords)
+        key = str((make.args, make.keywords))
         if key not in _PEAKS:  # some are candidates once and baselines twice
             with multiprocessing.get_context('spawn').Pool(1) as pool:
                 _PEAKS[key] = pool.apply(_grown_by, (make, args.threads))

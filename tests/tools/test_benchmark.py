@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import os
 import subprocess
@@ -75,6 +76,31 @@ def test_the_steps_of_models_run(suite, monkeypatch):
     for case in cases:
         case.candidate()()
         case.baseline()()
+
+
+def test_every_model_has_a_peak_of_its_own(monkeypatch):
+    """Peaks are remembered, as some models are baselines twice: by all that makes the model."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import benchmark
+    from benchmark_suites import transformers
+
+    args = argparse.Namespace(quick=True, device='cpu', amp=False, threads=1)
+    monkeypatch.setattr(benchmark, '_PEAKS', {})
+    monkeypatch.setattr(benchmark.multiprocessing, 'get_context', lambda kind: _Context())
+    for case in transformers.peyolos_cases(args):
+        for make in (case.candidate, case.baseline):
+            benchmark.peak_of_tensors(make, args)
+    assert len(benchmark._PEAKS) == 5, 'forward, train, with_cp and the two baselines'
+
+
+class _Context:
+    """In place of fresh processes, which take seconds each."""
+
+    def Pool(self, number):  # noqa: N802, multiprocessing's name
+        return contextlib.nullcontext(self)
+
+    def apply(self, function, args):
+        return 1.
 
 
 def test_written_out_attention_is_written_out(monkeypatch):
