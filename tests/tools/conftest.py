@@ -10,6 +10,7 @@ from mmppvit.visualization.sealed_visualizer import SealedDetLocalVisualizer
 import pytest
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
+from mmengine.visualization import Visualizer
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
@@ -22,7 +23,7 @@ def run_tool(monkeypatch, tmp_path):
         monkeypatch.setattr(sys, 'argv', [str(TOOLS / name), *map(str, args)])
         monkeypatch.chdir(tmp_path)
         # A second run in the same process would log into the folder of the first.
-        for kind in (DetLocalVisualizer, SealedDetLocalVisualizer):
+        for kind in (Visualizer, DetLocalVisualizer, SealedDetLocalVisualizer):
             kind._instance_dict.clear()
         return runpy.run_path(str(TOOLS / name), run_name='__main__')
 
