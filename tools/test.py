@@ -5,6 +5,7 @@ import argparse
 import os
 
 import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
+from mmppvit.compat.cpu_dist import leave_dist
 from mmppvit.config import load_config
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
@@ -99,6 +100,7 @@ def main() -> None:
     if args.out and not args.out.endswith('.json'):
         runner.test_evaluator.metrics.append(DumpDetResultsLessOrder(out_file_path=args.out))
     runner.test()
+    leave_dist()
 
 
 if __name__ == '__main__':

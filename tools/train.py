@@ -5,6 +5,7 @@ import argparse
 import os
 
 import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
+from mmppvit.compat.cpu_dist import leave_dist
 from mmppvit.config import load_config
 from mmppvit.engine import use_amp
 
@@ -57,6 +58,7 @@ def main() -> None:
     apply_options(cfg, args)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
+    leave_dist()
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ import os
 import torch
 from torch import distributed
 
-__all__ = ['prepare_cpu_dist']
+__all__ = ['leave_dist', 'prepare_cpu_dist']
 
 
 def prepare_cpu_dist(cfg) -> None:
@@ -28,3 +28,9 @@ def prepare_cpu_dist(cfg) -> None:
         device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False)))
+
+
+def leave_dist() -> None:
+    """End the process group: its threads may abort a process that exits while they still run."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
