@@ -19,7 +19,7 @@ from mmppvit.classification.encryption import ENCRYPTIONS
 from mmppvit.classification.export import load_classifier
 from mmppvit.classification.recipe import DEIT, SAMPLE, Recipe
 from mmppvit.cli import plain_errors
-from mmppvit.compat.cpu_dist import prepare_cpu_dist
+from mmppvit.compat.cpu_dist import leave_dist, prepare_cpu_dist
 from mmppvit.engine import use_amp
 
 from mmengine.config import Config, DictAction
@@ -181,6 +181,7 @@ def main() -> None:
         metrics = run(cfg, args)
         if is_main_process():
             report(metrics, cfg)
+        leave_dist()
 
 
 if __name__ == '__main__':
