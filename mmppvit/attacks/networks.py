@@ -1,16 +1,19 @@
 """What the learned attackers have in common: pictures as tensors, a U-Net, SSIM as a loss."""
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from itertools import pairwise
 
 from mmppvit.encryption import Scheme
+from mmppvit.engine import has_fast_bfloat16
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812, as everywhere
 from torch import Tensor, nn
 
-__all__ = ['KnownMixing', 'RestoringNetwork', 'UNet', 'restoration_loss', 'ssim',
+__all__ = ['KnownMixing', 'RestoringNetwork', 'UNet', 'in_bfloat16', 'restoration_loss', 'ssim',
            'tile_patches', 'to_image', 'to_tensor']
 
 
@@ -24,6 +27,20 @@ def to_image(tensor: Tensor) -> np.ndarray:
     """float (3, H, W) of range -0.5 to 0.5 -> uint8 (H, W, 3), rounded and clipped."""
     img = ((tensor.detach() + .5) * 255).round().clamp(0, 255)
     return np.ascontiguousarray(img.permute(1, 2, 0).numpy().astype(np.uint8))
+
+
+def in_bfloat16(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Decorator of a network's forward: bfloat16 inside, where the CPU is faster in it.
+
+    An attacker learns twice as much in the same time. Results are float32 again, so that losses
+    and what is added to a start are exact.
+    """
+    @wraps(forward)
+    def mixed(*args: object) -> Tensor:
+        with torch.autocast('cpu', torch.bfloat16, enabled=has_fast_bfloat16()):
+            out = forward(*args)
+        return out.float()
+    return mixed
 
 
 def tile_patches(img: Tensor, side: int, grid: int) -> Tensor:
@@ -113,6 +130,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.weight)  # so that residual users begin with what they had
         nn.init.zeros_(self.head.bias)
 
+    @in_bfloat16
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
         height, width = x.shape[2:]

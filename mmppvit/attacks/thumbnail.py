@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmppvit.attacks.attacker import Attacker, Budget, Pair, Recovery
-from mmppvit.attacks.networks import restoration_loss, to_image, to_tensor
+from mmppvit.attacks.networks import in_bfloat16, restoration_loss, to_image, to_tensor
 from mmppvit.attacks.training import PairSampler, seeded, split_pairs, train
 from mmppvit.encryption import Scheme, check_whole_patches, split_patches
 
@@ -241,10 +241,14 @@ class _Upsampler(nn.Module):
 
     def forward(self, means: Tensor, start: Tensor) -> Tensor:
         """(B, 3, h, w) and (B, 3, h * P, w * P) -> (B, 3, h * P, w * P)."""
+        return start + self._detail(means)
+
+    @in_bfloat16
+    def _detail(self, means: Tensor) -> Tensor:
         x = self.stem(means)
         for block in self.blocks:
             x = x + block(x)
-        return start + F.pixel_shuffle(self.head(F.silu(x)), self.patch_size)
+        return F.pixel_shuffle(self.head(F.silu(x)), self.patch_size)
 
 
 class LearnedThumbnail(Attacker):

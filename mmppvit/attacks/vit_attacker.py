@@ -4,7 +4,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmppvit.attacks.attacker import Attacker, Budget, Pair, Recovery
-from mmppvit.attacks.networks import KnownMixing, restoration_loss, to_image, to_tensor
+from mmppvit.attacks.networks import (
+    KnownMixing,
+    in_bfloat16,
+    restoration_loss,
+    to_image,
+    to_tensor,
+)
 from mmppvit.attacks.thumbnail import Starter
 from mmppvit.attacks.training import PairSampler, part_of, seeded, split_pairs, train
 from mmppvit.encryption import Scheme, unshuffle_patches
@@ -48,8 +54,12 @@ class PositionNetwork(nn.Module):
 
     def forward(self, imgs: Tensor) -> Tensor:
         """(B, 3, h, w) -> log-probabilities (B, N, 2, bins) of rows and columns."""
-        x = self.norm(self.blocks(self.embed(2 * _tokens(imgs, self.side))))
-        return self.head(x).unflatten(-1, (2, self.bins)).log_softmax(-1)
+        scores = self._scores(_tokens(imgs, self.side))
+        return scores.unflatten(-1, (2, self.bins)).log_softmax(-1)
+
+    @in_bfloat16
+    def _scores(self, tokens: Tensor) -> Tensor:
+        return self.head(self.norm(self.blocks(self.embed(2 * tokens))))
 
     def places(self, count: int) -> Tensor:
         """(count, bins): the share of every class in the rows, or columns, of a picture."""
@@ -103,15 +113,20 @@ class PatchNetwork(nn.Module):
     def forward(self, encrypted: Tensor, start: Tensor) -> Tensor:
         """(B, 3, h, w) and (B, 3, H, W) -> (B, 3, H, W), all of range -0.5 to 0.5."""
         rows, cols = (extent // self.side for extent in encrypted.shape[2:])
-        x = self.embed(2 * torch.cat([_tokens(encrypted, self.side), _tokens(start, self.size)], 2))
-        for around, block in zip(self.around, self.blocks, strict=True):
-            grid = x.transpose(1, 2).unflatten(2, (rows, cols))
-            x = block(x + around(grid).flatten(2).transpose(1, 2))
-        patches = self.head(self.norm(x)).transpose(1, 2)
+        tokens = torch.cat([_tokens(encrypted, self.side), _tokens(start, self.size)], 2)
+        patches = self._patches(tokens, rows, cols).transpose(1, 2)
         restored = start + F.fold(patches, start.shape[2:], self.size, stride=self.size)
         if self.mixing is not None:
             restored = self.mixing.project(restored, encrypted)
         return restored
+
+    @in_bfloat16
+    def _patches(self, tokens: Tensor, rows: int, cols: int) -> Tensor:
+        x = self.embed(2 * tokens)
+        for around, block in zip(self.around, self.blocks, strict=True):
+            grid = x.transpose(1, 2).unflatten(2, (rows, cols))
+            x = block(x + around(grid).flatten(2).transpose(1, 2))
+        return self.head(self.norm(x))
 
 
 class ViTAttacker(Attacker):
