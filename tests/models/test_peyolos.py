@@ -218,6 +218,26 @@ def test_no_object_weighs_a_tenth():
     assert head.bg_cls_weight == .1
 
 
+def test_patches_have_the_losses_they_have_without_the_padding_of_a_batch():
+    cfg = config(ReleasedYOLOS(), grid=2)
+    cfg.bbox_head.patch_loss_weight = 1.
+    detector = build(cfg)  # in eval mode: without dropout
+    losses = []
+    for shapes in ([(32, 48)], [(48, 32)], [(32, 48), (48, 32)]):
+        data = detector.data_preprocessor(training_batch(shapes), True)
+        losses.append(detector.loss(data['inputs'], data['data_samples']))
+    counts = [sum(name.startswith('patch') for name in loss) for loss in losses]
+    assert counts == [3, 3, 3]
+    tokens, patches = detector.backbone(data['inputs'], [s.img_shape for s in data['data_samples']],
+                                        with_patches=True)
+    assert [tuple(p.shape[:2]) for p in patches] == [(4, 6), (6, 4)]
+    for index, shape in enumerate([(32, 48), (48, 32)]):
+        alone = detector.backbone(data['inputs'][index:index + 1, :, :shape[0], :shape[1]], [shape],
+                                  with_patches=True)
+        torch.testing.assert_close(patches[index], alone[1][0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(tokens[index], alone[0][0], rtol=1e-4, atol=1e-5)
+
+
 def test_empty_image_has_losses():
     detector = build(config(ReleasedYOLOS(), grid=2)).train()
     data = training_batch([(32, 48)])
@@ -227,17 +247,6 @@ def test_empty_image_has_losses():
     losses = detector.loss(data['inputs'], data['data_samples'])
     sum(losses.values()).backward()
     assert losses['loss_bbox'] == losses['loss_iou'] == 0
-
-
-def test_sine_positions_say_what_is_near():
-    vit = YOLOSViT(arch=dict(embed_dims=32, num_layers=1, num_heads=1), num_det_tokens=3,
-                   table_size=(96, 128), sincos_positions=True)
-    table = vit.pos_embed[0, 1:-3].unflatten(0, (6, 8))
-    here, beside, below, far = table[2, 3], table[2, 4], table[3, 3], table[5, 7]
-    distance = [(here - other).norm().item() for other in (beside, below, far)]
-    assert distance[0] == pytest.approx(distance[1], rel=1e-4)
-    assert distance[2] > 2 * distance[0]
-    assert vit.det_token.std() > 5 * vit.cls_token.std()
 
 
 @pytest.mark.parametrize(('change', 'error'), [

@@ -9,12 +9,13 @@ from mmppvit.models.layers import (
     build_blocks,
     init_vit_weights,
     resolve_arch,
+    start_local,
     vit_norm,
 )
 
 import torch
 from mmdet.registry import MODELS
-from timm.layers import build_sincos2d_pos_embed, trunc_normal_
+from timm.layers import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -45,9 +46,9 @@ class YOLOSViT(ViTBackbone):
             table of positions is for.
         mid_table_size (tuple[int, int], optional): The same for the tables that YOLOS-small and
             -base add after every block but the last; None for no such tables.
-        sincos_positions (bool): Start the table from sines and cosines, and the detection tokens
-            far apart, which gives a detector that is trained from scratch a start. For weights
-            that are loaded it makes no difference.
+        local_start (bool): Start with detection tokens that attend to patches near places of
+            their own, for training from scratch: see :func:`mmppvit.models.layers.start_local`.
+            For weights that are loaded it makes no difference.
         drop_path_rate (float): Stochastic depth of the last block; it grows linearly up to it.
         with_cp (bool): Recompute the blocks in the backward pass to save memory.
         init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE)`` loads a file that
@@ -63,7 +64,7 @@ class YOLOSViT(ViTBackbone):
                  num_det_tokens: int = 100,
                  table_size: tuple[int, int] = (800, 1344),
                  mid_table_size: tuple[int, int] | None = None,
-                 sincos_positions: bool = False,
+                 local_start: bool = False,
                  drop_path_rate: float = 0.,
                  with_cp: bool = False,
                  init_cfg: dict | None = None) -> None:
@@ -88,14 +89,8 @@ class YOLOSViT(ViTBackbone):
         for table in (self.cls_token, self.det_token, self.pos_embed, self.mid_pos_embed):
             if table is not None:
                 trunc_normal_(table, std=.02)
-        if sincos_positions:
-            self._start_from_sines()
-
-    @torch.no_grad()
-    def _start_from_sines(self) -> None:
-        table = build_sincos2d_pos_embed(list(self.table_grid), self.embed_dims, temperature=100.)
-        self.pos_embed[0, 1:-self.num_det_tokens] = .1 * table
-        nn.init.normal_(self.det_token, std=.3)
+        if local_start:
+            start_local(self.pos_embed, self.det_token, self.blocks, self.table_grid)
 
     def _cells_of(self, size: Sequence[int]) -> tuple[int, int]:
         patch = self.patch_embed.patch_size
@@ -107,16 +102,19 @@ class YOLOSViT(ViTBackbone):
     def _num_positions(self, cells: tuple[int, int]) -> int:
         return 1 + cells[0] * cells[1] + self.num_det_tokens
 
-    def forward(self, x: Tensor, img_shapes: Sequence[tuple[int, int]] | None = None) -> Tensor:
+    def forward(self, x: Tensor, img_shapes: Sequence[tuple[int, int]] | None = None,
+                with_patches: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Detection tokens of a batch.
 
         Args:
             x (Tensor): (B, C, H, W), padded right and bottom.
             img_shapes (Sequence[tuple[int, int]], optional): Height and width of every image
                 without the padding of the batch, in pixels of ``x``. None: nothing is padding.
+            with_patches (bool): Give the tokens of the patches, too.
 
         Returns:
-            Tensor: (B, Q, D).
+            Tensor | tuple[Tensor, list[Tensor]]: (B, Q, D), and for each image (h, w, D), its
+            patches without the padding.
         """
         x = self.patch_embed(x)
         grids = self._valid_cells(x, img_shapes)
@@ -133,7 +131,12 @@ class YOLOSViT(ViTBackbone):
                 x = block(x, attn_mask=mask)
             if mid is not None and i < self.num_layers - 1:
                 x = x + mid[i]
-        return self.norm(x[:, -self.num_det_tokens:])
+        tokens = self.norm(x[:, -self.num_det_tokens:])
+        if not with_patches:
+            return tokens
+        whole, *cells = grids
+        patches = self.norm(x[:, 1:-self.num_det_tokens]).unflatten(1, whole)
+        return tokens, [one[:h, :w] for one, (h, w) in zip(patches, cells, strict=True)]
 
     def _valid_cells(self, x: Tensor, img_shapes: Sequence[tuple[int, int]] | None
                      ) -> list[tuple[int, int]]:

@@ -41,9 +41,11 @@ class PEYOLOS(SingleStageDetector):
         return self.backbone(batch_inputs, shapes)[None]
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict:
-        """Losses of a batch, as DETRHead's."""
-        tokens = self.extract_feat(batch_inputs, batch_data_samples)
-        return self.bbox_head.loss(tokens, batch_data_samples)
+        """Losses of a batch, see :meth:`YOLOSHead.loss`."""
+        tokens, patches = self.backbone(
+            batch_inputs, [sample.img_shape for sample in batch_data_samples], with_patches=True)
+        return self.bbox_head.loss(tokens[None], batch_data_samples, patches,
+                                   self.backbone.token_stride)
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList,
                 rescale: bool = True) -> SampleList:

@@ -1,19 +1,15 @@
+from mmppvit.models.layers.local_start import spread_places, start_local, wave_positions
 from mmppvit.models.layers.patch_embed import MixedPatchEmbed
 from mmppvit.models.layers.reference_encoding import ReferenceEncoding
 from mmppvit.models.layers.vit_blocks import (
-                                              VIT_ARCHS,
-                                              build_blocks,
-                                              init_vit_weights,
-                                              resolve_arch,
-                                              vit_norm,
+    VIT_ARCHS,
+    build_blocks,
+    init_vit_weights,
+    resolve_arch,
+    vit_norm,
 )
 
 __all__ = [
-                                              'VIT_ARCHS',
-                                              'MixedPatchEmbed',
-                                              'ReferenceEncoding',
-                                              'build_blocks',
-                                              'init_vit_weights',
-                                              'resolve_arch',
-                                              'vit_norm'
+    'VIT_ARCHS', 'MixedPatchEmbed', 'ReferenceEncoding', 'build_blocks', 'init_vit_weights',
+    'resolve_arch', 'spread_places', 'start_local', 'vit_norm', 'wave_positions'
 ]
