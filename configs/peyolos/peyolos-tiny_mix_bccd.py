@@ -1,7 +1,8 @@
 # PEYOLOS on mixed images of blood cells, from scratch: 4 blocks, P16, g2, 256x192.
 #   python tools/train.py configs/peyolos/peyolos-tiny_mix_bccd.py --amp
-# TIME. RESULT
-# Start from a trained YOLOS (docs/checkpoints.md) for more.
+# 14 minutes on one CPU core with bfloat16, evaluations included. Expect mAP 0.242, AP50 0.456 on the
+# 72 test images after the last epoch, seed 0; it still rises by 0.02 in the last 20 epochs. Start
+# from a trained YOLOS (docs/checkpoints.md) for more.
 _base_ = [
     '../_base_/models/peyolos-tiny_mix.py', '../_base_/datasets/bccd_mix.py',
     '../_base_/default_runtime.py'
@@ -17,6 +18,8 @@ model = dict(
         num_det_tokens=50,
         table_size=(192, 256),
         local_start=True),
+    # Without the losses on patches detection tokens did not begin to read the pictures in 50 epochs
+    # (mAP 0.007), with them and without the local start half as fast.
     bbox_head=dict(num_classes=3, patch_loss_weight=1.),
     test_cfg=dict(max_per_img=50))
 
