@@ -87,6 +87,8 @@ REGISTERED = [
     ('MODELS', 'SimpleFeaturePyramid'),
     ('MODELS', 'LayerNorm2d'),
     ('DATASETS', 'EncryptedImageFolder'),
+    ('DATASETS', 'CifarBinary'),
+    ('MODELS', 'ProtectedClassifier'),
     ('MODELS', 'TimmClassifier'),
     ('METRICS', 'TopAccuracy'),
     ('HOOKS', 'ExportClassifierHook'),

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from mmppvit.cli import parse_size, plain_errors, progress_bar
-from mmppvit.encryption import BASELINES, SCHEMES, Key, make_scheme
+from mmppvit.encryption import BASELINES, LEARNED, SCHEMES, Key, Scheme, make_scheme
 from mmppvit.sealed import SealJob, SealReport, seal_dataset
 
 
@@ -25,9 +25,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ann', type=Path,
                         help='COCO json; without it, every picture below --img-dir is sealed')
     parser.add_argument('--out', type=Path, required=True, help='folder to write')
-    parser.add_argument('--scheme', choices=SCHEMES + BASELINES, required=True,
+    parser.add_argument('--scheme', choices=(*SCHEMES, LEARNED, *BASELINES), required=True,
                         help='%(choices)s; from blur on they are there to be compared with')
-    parser.add_argument('--patch-size', type=int, default=16, help='pixels; default %(default)s')
+    parser.add_argument('--protector', type=Path, help='of scheme learned: the network, a '
+                        'protector.safetensors or a checkpoint of its training')
+    parser.add_argument('--patch-size', type=int, help='pixels; default 16, and 1 for learned, '
+                        'whose pictures then keep their size')
     parser.add_argument('--grid', type=int, help='sub-patches per side, or the factor of '
                         'downsampling; default 2 for schemes that mix or downsample')
     parser.add_argument('--strength', type=float, default=0.,
@@ -56,15 +59,37 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_job(args: argparse.Namespace) -> SealJob:
+def choose_scheme(args: argparse.Namespace) -> Scheme:
+    if args.scheme == LEARNED:
+        return choose_learned(args)
+    if args.protector is not None:
+        raise ValueError(f'scheme {args.scheme} has no protector: leave --protector out, or choose '
+                         '--scheme learned')
     grid, strength = args.grid, args.center_strength
     if grid is None:
         grid = 2 if 'mix' in args.scheme or 'downsample' in args.scheme else 1
     if strength is None:
         strength = 1. if 'center' in args.scheme else 0.
-    scheme = make_scheme(
-        args.scheme, patch_size=args.patch_size, grid=grid, center_strength=strength,
+    patch_size = 16 if args.patch_size is None else args.patch_size
+    return make_scheme(
+        args.scheme, patch_size=patch_size, grid=grid, center_strength=strength,
         normalize=args.normalize, erode=args.erode, drop=args.drop, strength=args.strength)
+
+
+def choose_learned(args: argparse.Namespace) -> Scheme:
+    if args.protector is None:
+        raise ValueError('scheme learned needs --protector: the protector.safetensors, or a '
+                         'checkpoint, of a training in configs/protection/')
+    given = [name for name in ('grid', 'strength', 'center_strength', 'normalize', 'erode', 'drop')
+             if getattr(args, name)]
+    if given:
+        raise ValueError(f'scheme learned has no --{given[0].replace("_", "-")}: leave it out')
+    from mmppvit.protection.scheme import learned_scheme  # needs PyTorch, and the others do not
+    return learned_scheme(args.protector, 1 if args.patch_size is None else args.patch_size)
+
+
+def make_job(args: argparse.Namespace) -> SealJob:
+    scheme = choose_scheme(args)
     shard, _, shards = args.shard.partition('/')
     if not (shard.isdecimal() and shards.isdecimal()):
         raise ValueError(f'--shard {args.shard}: write it as i/n, e.g. 0/4')

@@ -1,8 +1,8 @@
 # PEYOLOS on mixed images of blood cells, from scratch: 4 blocks, P16, g2, 256x192.
 #   python tools/train.py configs/peyolos/peyolos-tiny_mix_bccd.py --amp
-# 14 minutes on one CPU core with bfloat16, evaluations included. Expect mAP 0.242, AP50 0.456 on the
-# 72 test images after the last epoch, seed 0; it still rises by 0.02 in the last 20 epochs. Start
-# from a trained YOLOS (docs/checkpoints.md) for more.
+# 14 minutes on one CPU core with bfloat16, evaluations included. Expect mAP 0.242, AP50 0.456 on
+# the 72 test images after the last epoch, seed 0; it still rises by 0.02 in the last 20 epochs.
+# Start from a trained YOLOS (docs/checkpoints.md) for more.
 _base_ = [
     '../_base_/models/peyolos-tiny_mix.py', '../_base_/datasets/bccd_mix.py',
     '../_base_/default_runtime.py'

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mmppvit.encryption import Scheme
+from mmppvit.encryption import LEARNED, Scheme
 
 __all__ = ['check_commutes']
 
@@ -55,7 +55,7 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
         if name in _INSTEAD:
             raise ValueError(f'{name} cannot be used on pictures sealed with scheme '
                              f'{scheme.name}: {_INSTEAD[name]}')
-        reason = _not_for_baseline(name, scheme)
+        reason = _not_for_scheme(name, scheme)
         if reason is not None:
             raise ValueError(f'{name} cannot be used on pictures sealed with scheme '
                              f'{scheme.name}: {reason}')
@@ -72,8 +72,10 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
                          'backbone would see the layout. Put ShufflePatches before the packing')
 
 
-def _not_for_baseline(name: str, scheme: Scheme) -> str | None:
-    """Why a step that commutes with mixing does not commute with a baseline."""
+def _not_for_scheme(name: str, scheme: Scheme) -> str | None:
+    """Why a step that commutes with mixing does not commute with another scheme."""
+    if scheme.name == LEARNED and name in {*_NEED_LAYOUT, 'RandomAffineColor'}:
+        return 'a protection network commutes with nothing: leave it out'
     if scheme.name == 'blur' and name in _ALIGNED:
         return 'what is cut away has been blurred into what stays'
     if scheme.name == 'pixelate' and name in _ALIGNED and scheme.patch_size % scheme.strength:

@@ -8,6 +8,7 @@ from mmppvit.encryption.baseline_scheme import (
 from mmppvit.encryption.baselines import add_noise, blur, downsample, pixelate
 from mmppvit.encryption.centering import center_patches
 from mmppvit.encryption.keys import DERIVATIONS, Key, KeyFileError, permutation
+from mmppvit.encryption.learned_scheme import LEARNED, LearnedScheme
 from mmppvit.encryption.mixing import mix_sub_patches
 from mmppvit.encryption.patches import (
     check_grid,
@@ -26,9 +27,10 @@ from mmppvit.encryption.shuffling import (
 )
 
 __all__ = [
-    'BASELINES', 'DERIVATIONS', 'SCHEMES', 'BaselineScheme', 'EncryptedImage', 'Key',
-    'KeyFileError', 'Scheme', 'add_noise', 'blank_patches', 'blur', 'center_patches',
-    'check_grid', 'check_whole_patches', 'downsample', 'erode_patches', 'make_scheme',
-    'merge_patches', 'mix_sub_patches', 'pad_to_patches', 'padded_shape', 'permutation',
-    'pixelate', 'read_scheme', 'shuffle_patches', 'split_patches', 'unshuffle_patches'
+    'BASELINES', 'DERIVATIONS', 'LEARNED', 'SCHEMES', 'BaselineScheme', 'EncryptedImage', 'Key',
+    'KeyFileError', 'LearnedScheme', 'Scheme', 'add_noise', 'blank_patches', 'blur',
+    'center_patches', 'check_grid', 'check_whole_patches', 'downsample', 'erode_patches',
+    'make_scheme', 'merge_patches', 'mix_sub_patches', 'pad_to_patches', 'padded_shape',
+    'permutation', 'pixelate', 'read_scheme', 'shuffle_patches', 'split_patches',
+    'unshuffle_patches'
 ]

@@ -13,6 +13,7 @@ from mmppvit.encryption.baselines import (
     downsample,
     pixelate,
 )
+from mmppvit.encryption.learned_scheme import LEARNED, LearnedScheme
 from mmppvit.encryption.patches import pad_to_patches
 from mmppvit.encryption.scheme import Scheme
 
@@ -86,7 +87,7 @@ def _noise_seed(img: np.ndarray, image_id: str) -> bytes:
 
 
 def make_scheme(name: str, **options) -> Scheme:
-    """The scheme of that name, a baseline or not.
+    """The scheme of that name, a baseline or not; a learned one comes from its protector's file.
 
     Raises:
         ValueError: There is none, or an option is out of range or has no meaning for it.
@@ -99,11 +100,14 @@ def make_scheme(name: str, **options) -> Scheme:
 
 
 def read_scheme(data: dict) -> Scheme:
-    """The scheme, a baseline or not, in ``data``, which has every parameter and nothing else.
+    """The scheme in ``data``, which has every parameter and nothing else.
+
+    A learned one has no network yet and cannot encrypt.
 
     Raises:
         ValueError: It does not.
     """
-    known = isinstance(data, dict) and isinstance(data.get('name'), str)
-    kind = BaselineScheme if known and data['name'] in BASELINES else Scheme
+    name = data.get('name') if isinstance(data, dict) else None
+    kinds = {**dict.fromkeys(BASELINES, BaselineScheme), LEARNED: LearnedScheme}
+    kind = kinds.get(name, Scheme) if isinstance(name, str) else Scheme
     return kind.from_dict(data)

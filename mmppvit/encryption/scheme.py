@@ -1,7 +1,7 @@
 """Schemes: which of mix, center and shuffle an image goes through, and with what parameters."""
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from typing import ClassVar, NamedTuple
 
 from mmppvit.encryption.centering import center_patches
@@ -75,9 +75,15 @@ class Scheme:
         if not 0 <= self.drop < 1:
             raise ValueError(f'drop must be at least 0 and less than 1, got {self.drop}')
 
+    @classmethod
+    def _parameters(cls) -> list[Field]:
+        """The fields that a file has of the scheme."""
+        return list(fields(cls))
+
     def _check_types(self) -> None:
-        for field in fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
+        for field in self._parameters():
+            value, default = getattr(self, field.name), field.default
+            kind = type(field.default_factory() if default is MISSING else default)
             number = kind is float and type(value) is int
             if type(value) is not kind and not number:
                 raise ValueError(f'{field.name} must be of type {kind.__name__}, got {value!r}')
@@ -113,7 +119,8 @@ class Scheme:
         return self.patch_size // self.grid
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        """Every parameter, as JSON has them."""
+        return {field.name: getattr(self, field.name) for field in self._parameters()}
 
     @classmethod
     def from_dict(cls, data: dict) -> Scheme:
@@ -122,7 +129,7 @@ class Scheme:
         Raises:
             ValueError: It does not.
         """
-        names = {field.name for field in fields(cls)}
+        names = {field.name for field in cls._parameters()}
         if not isinstance(data, dict) or set(data) != names:
             raise ValueError(f'a scheme has the fields {sorted(names)}')
         return cls(**data)

@@ -1,15 +1,18 @@
 """A model that fits the data it is given, or an error before the first iteration."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from mmppvit.datasets import SealedCocoDataset, check_commutes
-from mmppvit.encryption import Scheme
-from mmppvit.models import KeyedOrderMixin
+from mmppvit.encryption import LEARNED, Scheme
+from mmppvit.models import KeyedOrderMixin, ProtectedDetector
+from mmppvit.models.protection import fingerprint
 
 from mmdet.datasets import MultiImageMixDataset
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
@@ -20,11 +23,12 @@ __all__ = ['SealedDataHook']
 class SealedDataHook(Hook):
     """Compare the scheme of sealed data sets with the model before anything is computed.
 
-    Data sets that are not sealed are not its business.
+    Data sets that are not sealed are not its business. Of learned protection, a detector of other
+    weights than those that the protector was trained for is warned of.
 
     Raises:
-        ValueError: The patch size or grid of the backbone is another one, or shuffled pictures
-            meet a detector that does not restore their order.
+        ValueError: The patch size or grid of the backbone is another one, shuffled pictures meet a
+            detector that does not restore their order, or protected ones another protector.
     """
 
     def before_train(self, runner) -> None:
@@ -60,6 +64,8 @@ def _sealed_datasets(dataset, outer=None) -> Iterator[tuple]:
 
 
 def _check_model(scheme: Scheme, root: str, model: nn.Module) -> None:
+    if scheme.name == LEARNED:
+        return _check_protected(scheme, root, model)
     embed = getattr(getattr(model, 'backbone', None), 'patch_embed', None)
     sizes = getattr(embed, 'patch_size', None), getattr(embed, 'grid', None)
     if sizes != (scheme.patch_size, scheme.grid):
@@ -76,3 +82,14 @@ def _check_model(scheme: Scheme, root: str, model: nn.Module) -> None:
     if keyed and not scheme.shuffles:
         raise ValueError(f'{root} is not shuffled (scheme {scheme.name}), and the detector is of '
                          "type 'KeyedOrder': use the type named in its field detector")
+
+
+def _check_protected(scheme: Scheme, root: str, model: nn.Module) -> None:
+    if isinstance(model, ProtectedDetector):
+        raise ValueError(f'{root} is protected already (scheme {scheme.name}), and '
+                         f'{type(model).__name__} would protect it again: use the config of the '
+                         'detector itself')
+    if scheme.detector and scheme.detector != fingerprint(model.state_dict()):
+        print_log(f'{root} was protected for a detector of other weights than these (fingerprint '
+                  f'{scheme.detector}): expect a low mAP, unless this one was trained further',
+                  logger='current', level=logging.WARNING)

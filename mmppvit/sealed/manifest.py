@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 from mmppvit.atomic import write_atomic
-from mmppvit.encryption import BASELINES, DERIVATIONS, Key, Scheme, read_scheme
+from mmppvit.encryption import BASELINES, DERIVATIONS, LEARNED, Key, Scheme, read_scheme
 from mmppvit.sealed.pictures import is_safe_name, path_within
 
 __all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'MAX_SIDE', 'Manifest', 'ManifestError',
            'SealedPicture', 'image_folder']
 
 FORMAT = 'mmppvit sealed data set'
-VERSIONS = (1, 2)  # 2 has baselines, which readers of 1 do not know
+VERSIONS = (1, 2, 3)  # 2 has baselines, 3 learned protection: older readers do not know them
 MANIFEST, ANNOTATIONS = 'manifest.json', 'annotations.json'
 FORMATS = ('png', 'webp')
 MAX_SIDE = 1_000_000
@@ -258,7 +258,7 @@ def _parse(data: dict, root: Path) -> Manifest:
 
 def _version(scheme: Scheme) -> int:
     """The oldest version that has the scheme, so that as many readers as can be know it."""
-    return 2 if scheme.name in BASELINES else 1
+    return 3 if scheme.name == LEARNED else 2 if scheme.name in BASELINES else 1
 
 
 def _is_digest(value: object) -> bool:

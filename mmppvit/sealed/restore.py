@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmppvit.atomic import write_atomic
-from mmppvit.encryption import BASELINES, Key, Scheme, unshuffle_patches
+from mmppvit.encryption import BASELINES, LEARNED, Key, Scheme, unshuffle_patches
 from mmppvit.sealed.manifest import ANNOTATIONS, Manifest, SealedPicture
 from mmppvit.sealed.pictures import decode_picture, encode_picture
 
@@ -25,6 +25,8 @@ def check_restorable(scheme: Scheme) -> None:
         reasons.append(f'downsampling keeps 1 of {scheme.grid**2} numbers')
     elif scheme.name in BASELINES:
         reasons.append('it has no key')
+    elif scheme.name == LEARNED:
+        reasons.append('a protection network has no inverse')
     if scheme.centers:
         reasons.append('centering took the means of the patches away')
     if scheme.erode:

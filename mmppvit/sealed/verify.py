@@ -6,7 +6,14 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mmppvit.encryption import BASELINES, Key, Scheme, shuffle_patches, split_patches
+from mmppvit.encryption import (
+    BASELINES,
+    LEARNED,
+    Key,
+    Scheme,
+    shuffle_patches,
+    split_patches,
+)
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealedPicture
 from mmppvit.sealed.pictures import decode_picture
 
@@ -184,7 +191,8 @@ def looks_plain(img: np.ndarray, scheme: Scheme) -> bool:
     Eroded patches have grey borders, centered ones means near 128, unless their texture saturates.
     Of shuffled patches the neighbours are strangers, and mixed ones do not continue each other.
     Whether centered patches are shuffled, and whether some were dropped, is not judged. Pixelated
-    pictures are of one colour in every block; blur, noise and smaller size are not judged.
+    pictures are of one colour in every block; blur, noise, smaller size and learned protection
+    are not judged.
     """
     patches = split_patches(img, scheme.side)
     if scheme.erode:
@@ -200,7 +208,7 @@ def looks_plain(img: np.ndarray, scheme: Scheme) -> bool:
         return not scheme.drop and disorder(img, scheme.side) < _ORDERED_BELOW
     if scheme.name == 'pixelate':
         return not _has_blocks(img, int(scheme.strength), scheme.patch_size)
-    if scheme.name in BASELINES:
+    if scheme.name in (*BASELINES, LEARNED):
         return False
     return scheme.side > 1 and blockiness(img, scheme.side) < _PLAIN_BELOW
 

@@ -69,7 +69,8 @@ def test_other_schemes_stay_of_version_1(plain, tmp_path):
 
 
 @pytest.mark.parametrize(('scheme', 'version'), [
-    (_scheme('blur'), 1), (Scheme('mix'), 2), (Scheme('mix'), 3), (_scheme('blur'), 3)])
+    (_scheme('blur'), 1), (Scheme('mix'), 2), (Scheme('mix'), 3), (_scheme('blur'), 3),
+    (Scheme('mix'), 4), (_scheme('blur'), 4)])
 def test_versions_that_do_not_fit(plain, tmp_path, scheme, version):
     import hashlib
     root = _seal(plain, tmp_path / 'sealed', scheme)
@@ -77,7 +78,7 @@ def test_versions_that_do_not_fit(plain, tmp_path, scheme, version):
     content = {k: v for k, v in data.items() if k not in ('digest', 'signature')}
     data['digest'] = hashlib.sha256(_canonical(content)).hexdigest()
     (root / MANIFEST).write_text(json.dumps(data))
-    with pytest.raises(ManifestError, match='update mmppvit' if version == 3 else 'no such scheme'):
+    with pytest.raises(ManifestError, match='update mmppvit' if version == 4 else 'no such scheme'):
         Manifest.load(root)
 
 

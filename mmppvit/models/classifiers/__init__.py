@@ -1,3 +1,5 @@
 from mmppvit.models.classifiers.pevit import PEViTClassifier
+from mmppvit.models.classifiers.resnet_cifar import CifarResNet
+from mmppvit.models.classifiers.vgg_cifar import CifarVGG
 
-__all__ = ['PEViTClassifier']
+__all__ = ['CifarResNet', 'CifarVGG', 'PEViTClassifier']

@@ -1,0 +1,22 @@
+# A light protector for the trained detector of ../bccd/atss_pevit-tiny_plain_bccd.py, on BCCD: the
+# method of Ito et al. (IEEE Access 2021), which they showed for classifiers. Not trained here.
+#   python tools/train.py configs/bccd/atss_pevit-tiny_plain_bccd.py --amp
+#   python tools/train.py configs/protection/atss_pevit-tiny_light_bccd.py --amp
+# The mAP that is logged is the frozen detector's on protected 8-bit pictures. The protector is in
+# work_dirs/atss_pevit-tiny_light_bccd/protector.safetensors at the end. With a reconstructor that
+# it must beat: --cfg-options model.reconstructor.beta=1. Other weights of the detector:
+# --cfg-options model.checkpoint=FILE
+_base_ = '../bccd/atss_pevit-tiny_plain_bccd.py'
+
+model = dict(
+    _delete_=True,
+    type='ProtectedDetector',
+    detector=_base_.model,
+    checkpoint='work_dirs/atss_pevit-tiny_plain_bccd/epoch_12.pth',
+    protector=dict(type='ProtectionUNet', arch='light'),
+    alpha=.01,
+    # VGG16's own size and whole pictures would take longer than all the rest.
+    perceptual=dict(type='RandomFeatureDistance', channels=(16, 32), crop=192))
+
+optim_wrapper = dict(constructor='TrainableOptimWrapperConstructor')
+custom_hooks = [*_base_.custom_hooks, dict(type='ProtectorHook')]
