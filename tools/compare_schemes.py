@@ -16,11 +16,12 @@ from mmppvit.attacks.comparison import (
     MEASURES,
     Point,
     front,
-    read_points,
+    measures,
     sentences,
     write_csv,
 )
 from mmppvit.attacks.comparison_plot import write_plot
+from mmppvit.attacks.comparison_reading import read_points
 from mmppvit.cli import plain_errors
 
 from rich.console import Console
@@ -56,12 +57,13 @@ def main() -> None:
 
 def print_table(points: list[Point]) -> None:
     table = Table(title='best attack on each scheme; * on the Pareto front')
-    for title in ('scheme', 'mAP', *MEASURES.values()):
+    shown = measures(points)
+    for title in ('scheme', 'mAP', *(MEASURES[key] for key in shown)):
         table.add_column(title, justify='left' if title == 'scheme' else 'right')
-    fronts = {key: front(points, key) for key in MEASURES}
+    fronts = {key: front(points, key) for key in shown}
     for point in sorted(points, key=lambda point: -point.map):
         cells = []
-        for key in MEASURES:
+        for key in shown:
             reached = point.success.get(key)
             cells.append('not scored' if reached is None else
                          f'{reached.value:.3f} {reached.attacker}' + ' *' * (point in fronts[key]))

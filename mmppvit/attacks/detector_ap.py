@@ -3,20 +3,30 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import mmppvit  # noqa: F401, has to come before mmdet
+from mmppvit.attacks.ap_interval import ap_interval
+from mmppvit.attacks.attacker import Pair
+from mmppvit.attacks.plain_detector import load_detector
+from mmppvit.attacks.truth import read_truth
+from mmppvit.sealed import Manifest
 
 import cv2
 import numpy as np
-from mmdet.apis import inference_detector, init_detector
+from mmdet.apis import inference_detector
+from mmdet.utils import get_test_pipeline_cfg
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 
-__all__ = ['DetectorScore', 'detector_ap', 'load_detector']
+__all__ = ['DetectorScore', 'VictimDetector', 'detector_ap', 'load_detector']
+
+RESAMPLES = 500  # of the bootstrap of the report
+ENCRYPTING = {'MixSubPatches', 'CenterPatches', 'ShufflePatches', 'ReadSeal', 'DownsampleImage',
+              'GaussianBlurImage', 'PixelateImage', 'AddNoiseImage'}
 
 
 @dataclass(frozen=True)
@@ -36,31 +46,73 @@ class DetectorScore:
     count: int
 
 
-def load_detector(config: str | Path, checkpoint: str | Path | None, device: str = 'cpu'
-                  ) -> nn.Module:
-    """A detector of MMDetection that was trained on plain pictures.
+class VictimDetector:
+    """AP of one detector on whatever attackers made of the same victims.
+
+    Recovered pictures are in the frame of the padded plain picture at the sealed scale; padding
+    is cut away, and boxes are brought to the frame of the json.
 
     Args:
-        config (str | Path): Its config.
-        checkpoint (str | Path, optional): Its weights; None leaves them at random.
-        device (str): Where it runs.
+        detector (nn.Module): From :func:`load_detector`.
+        truth (COCO): Boxes of the plain pictures, from :func:`read_truth`.
+        sealed (str | Path): The sealed data set, whose manifest knows sizes before padding.
+        scale (int): Index of its scales.
+        victims (Sequence[Pair]): Of that scale.
+        seed (int): Of the bootstrap.
+
+    Raises:
+        ValueError: A victim is not in the json, or with another size; the detector knows none of
+            its classes, or is one of encrypted pictures.
     """
-    return init_detector(str(config), checkpoint and str(checkpoint), device=device)
+
+    def __init__(self, detector: nn.Module, truth: COCO, sealed: str | Path, scale: int,
+                 victims: Sequence[Pair], seed: int = 0) -> None:
+        self.detector, self.truth, self.seed = detector, truth, seed
+        self.names = [victim.name for victim in victims]
+        sealed_ones = {picture.source: picture for picture in Manifest.load(sealed).pictures
+                       if picture.scale == scale}
+        self.sizes = [tuple(sealed_ones[name].scaled) for name in self.names]
+        _check_plain(detector)
+        _category_ids(truth, detector)
+        for name, index in _image_ids(truth, self.names).items():
+            item, size = truth.imgs[index], tuple(sealed_ones[name].plain)
+            if (item['width'], item['height']) != size:
+                raise ValueError(f'{name} is {size[0]}x{size[1]}, its json says '
+                                 f'{item["width"]}x{item["height"]}, so its boxes do not fit')
+
+    def __call__(self, imgs: Sequence[np.ndarray]) -> dict[str, float]:
+        """uint8 (H, W, 3), one for each victim -> mean, low, high, ap50, count.
+
+        'mean' is COCO's AP of all pictures together, named as the other figures of a report are.
+        """
+        pictures = {name: img[:height, :width] for name, img, (width, height) in
+                    zip(self.names, imgs, self.sizes, strict=True)}
+        score = detector_ap(self.detector, pictures, self.truth, RESAMPLES, self.seed)
+        return dict(mean=score.ap, low=score.low, high=score.high, ap50=score.ap50,
+                    count=score.count)
 
 
-def detector_ap(detector: nn.Module, pictures: Path | Mapping[str, np.ndarray], ann_file: Path,
-                resamples: int = 0, seed: int = 0) -> DetectorScore:
+def _check_plain(detector: nn.Module) -> None:
+    steps = [step['type'] for step in get_test_pipeline_cfg(detector.cfg)]
+    encrypting = sorted(ENCRYPTING.intersection(steps))
+    if encrypting:
+        raise ValueError(f'the detector is one of encrypted pictures, its test pipeline has '
+                         f'{", ".join(encrypting)}: give one that was trained on plain pictures')
+
+
+def detector_ap(detector: nn.Module, pictures: Path | Mapping[str, np.ndarray],
+                truth: Path | COCO, resamples: int = 0, seed: int = 0) -> DetectorScore:
     """AP of ``detector`` on ``pictures``, by pycocotools' COCOeval.
 
-    Pictures and json belong together by file name without its ending, and every picture shows
-    the whole of its original, at any size: boxes are brought to the size that the json says. Cut
-    padding away first. Only annotations of these pictures count, and of these only classes that the
-    detector knows.
+    Pictures and json belong together by file name, else without its ending, else without folders
+    as well, and every picture shows the whole of its original, at any size: boxes are brought to
+    the size that the json says. Cut padding away first. Only annotations of these pictures count,
+    and of these only classes that the detector knows.
 
     Args:
         detector (nn.Module): From :func:`load_detector`.
         pictures (Path | Mapping): Folder of pictures, or uint8 (H, W, 3), BGR, by name.
-        ann_file (Path): COCO json, in the plain frame.
+        truth (Path | COCO): COCO json in the plain frame, or what :func:`read_truth` made of it.
         resamples (int): Of the bootstrap over pictures; 0 for no interval.
         seed (int): Of the bootstrap.
 
@@ -68,34 +120,51 @@ def detector_ap(detector: nn.Module, pictures: Path | Mapping[str, np.ndarray], 
         ValueError: A picture is not in the json, cannot be read, or there is none; no class of the
             detector is in the json.
     """
+    truth = truth if isinstance(truth, COCO) else read_truth(truth)
+    ids = _image_ids(truth, _names(pictures))
+    categories = _category_ids(truth, detector)
+    found = [result for name, index in ids.items() for result in
+             _detect(detector, _read(pictures, name), truth.imgs[index], categories)]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-        truth = COCO(str(ann_file))
-        ids = _image_ids(truth, pictures)
-        categories = _category_ids(truth, detector)
-        found = [result for name, index in ids.items() for result in
-                 _detect(detector, _read(pictures, name), truth.imgs[index], categories)]
         evaluation = _evaluate(truth, found, sorted(ids.values()), sorted(categories.values()))
-        low, high = _interval(evaluation, resamples, seed) if resamples else (None, None)
+        low, high = ap_interval(evaluation, resamples, seed) if resamples else (None, None)
     ap, ap50 = (max(float(value), 0.) for value in evaluation.stats[:2])
     return DetectorScore(ap, ap50, low, high, len(ids))
 
 
 def _names(pictures: Path | Mapping) -> list[str]:
     if isinstance(pictures, Mapping):
-        return sorted(pictures)
-    return sorted(str(path.relative_to(pictures)) for path in Path(pictures).rglob('*')
-                  if path.is_file() and cv2.haveImageReader(str(path)))
+        names = sorted(pictures)
+    else:
+        names = sorted(str(path.relative_to(pictures)) for path in Path(pictures).rglob('*')
+                       if path.is_file() and cv2.haveImageReader(str(path)))
+    if not names:
+        raise ValueError(f'there is no picture in {pictures}')
+    return names
 
 
-def _image_ids(truth: COCO, pictures: Path | Mapping) -> dict[str, int]:
-    by_stem = {Path(item['file_name']).with_suffix(''): index for index, item in
-               truth.imgs.items()}
-    names = _names(pictures)
-    unknown = [name for name in names if Path(name).with_suffix('') not in by_stem]
-    if unknown or not names:
+def _image_ids(truth: COCO, names: Sequence[str]) -> dict[str, int]:
+    """Ids of the json by name, in the order of ``names``."""
+    found: dict[str, int] = {}
+    for part in (str, _without_ending, lambda name: PurePath(name).stem):
+        ids: dict[str, set[int]] = {}
+        for index, item in truth.imgs.items():
+            ids.setdefault(part(item['file_name']), set()).add(index)
+        for name in names:
+            if name not in found and len(ids.get(part(name), ())) == 1:
+                found[name] = next(iter(ids[part(name)]))
+    unknown = [name for name in names if name not in found]
+    if unknown:
+        known = sorted(item['file_name'] for item in truth.imgs.values())
         raise ValueError(f'{len(unknown)} of {len(names)} pictures are not in the json, e.g. '
-                         f'{unknown[:3]}' if names else f'there is no picture in {pictures}')
-    return {name: by_stem[Path(name).with_suffix('')] for name in names}
+                         f'{unknown[:3]}; it names {known[:3]}')
+    if len(set(found.values())) < len(names):
+        raise ValueError(f'two of {names[:3]} ... are the same picture of the json')
+    return {name: found[name] for name in names}
+
+
+def _without_ending(name: str) -> str:
+    return PurePath(name).with_suffix('').as_posix()
 
 
 def _read(pictures: Path | Mapping, name: str) -> np.ndarray:
@@ -145,22 +214,3 @@ def _evaluate(truth: COCO, found: list[dict], ids: list[int], categories: list[i
     evaluation.accumulate()
     evaluation.summarize()
     return evaluation
-
-
-def _interval(evaluation: COCOeval, resamples: int, seed: int) -> tuple[float, float]:
-    """Accumulates what was matched once over pictures that are drawn again and again."""
-    ids, matched = list(evaluation.params.imgIds), list(evaluation.evalImgs)
-    per_class = np.array(matched, dtype=object).reshape(-1, len(ids))  # class x area, picture
-    rng = np.random.default_rng(seed)
-    scores = []
-    stats = evaluation.stats
-    for _ in range(resamples):
-        drawn = rng.integers(0, len(ids), len(ids))
-        # Pictures may be drawn twice; COCOeval goes by position and knows nothing of it.
-        evaluation.evalImgs = per_class[:, drawn].ravel().tolist()
-        evaluation.accumulate()
-        precision = evaluation.eval['precision'][:, :, :, 0, -1]
-        scores.append(precision[precision > -1].mean() if (precision > -1).any() else 0.)
-    evaluation.evalImgs, evaluation.stats = matched, stats
-    low, high = np.quantile(scores, [.025, .975])
-    return float(low), float(high)

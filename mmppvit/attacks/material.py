@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmppvit.attacks.attacker import Pair
-from mmppvit.encryption import Key, Scheme, pad_to_patches, unshuffle_patches
+from mmppvit.encryption import LEARNED, Key, Scheme, pad_to_patches, unshuffle_patches
 from mmppvit.sealed import Manifest, SealedPicture
 from mmppvit.sealed.pictures import decode_picture, path_within
 
@@ -16,6 +16,8 @@ import numpy as np
 __all__ = ['Material', 'load_material']
 
 _FEWEST = 4  # pictures: two to learn from, two to tell apart
+_PATCH = 16  # that attackers cut learned protection into, which has no patches of its own
+_COMPARED = 8  # pictures that are protected again to see whether they are the same: it takes long
 _SAME = 4.  # levels; decoders of JPEG round differently, other pictures are further away
 
 
@@ -24,7 +26,8 @@ class Material:
     """Pictures for attackers on one sealed data set.
 
     Args:
-        scheme (Scheme): How they were encrypted.
+        scheme (Scheme): How they were encrypted. Learned protection is bound to its network, and
+            its pictures are padded to whole patches of 16.
         pairs (list[Pair]): The attacker's own pictures, encrypted with a key of its own.
         known (list[Pair]): The same pictures as the owner sealed them, for known-plaintext attacks;
             their ``order`` is None.
@@ -41,7 +44,7 @@ class Material:
 
 def load_material(sealed: str | Path, plain_dir: str | Path, key: Key | None = None,
                   num_victims: int = 24, num_pairs: int = 400, scale: int = 0,
-                  seed: int = 0) -> Material:
+                  seed: int = 0, protector: str | Path | None = None) -> Material:
     """Split a sealed data set, whose plain pictures are at hand, into attacker and victims.
 
     The attacker has pictures of the same kind as the victims, which is more than most have: what
@@ -56,14 +59,18 @@ def load_material(sealed: str | Path, plain_dir: str | Path, key: Key | None = N
         num_pairs (int): Further pictures for the attacker, at most.
         scale (int): Index of the manifest's scales.
         seed (int): Of the draw.
+        protector (str | Path, optional): The network's file, for learned protection: its users
+            have it, and so have attackers.
 
     Raises:
         ManifestError: The sealed data set was changed, or another key sealed it.
-        ValueError: Fewer than four pictures can be read, two of them victims.
+        ValueError: Fewer than four pictures can be read, two of them victims; or the protector
+            lacks, or is another one.
     """
     manifest = Manifest.load(sealed)
     if key is not None and manifest.scheme.shuffles:
         manifest.check_key(key)
+    manifest.scheme = _as_attacked(manifest.scheme, protector)
     pictures = [picture for picture in manifest.pictures if picture.scale == scale]
     if len(pictures) < _FEWEST:
         raise ValueError(f'{sealed} has {len(pictures)} pictures of scale {scale}: an attack needs '
@@ -77,7 +84,8 @@ def load_material(sealed: str | Path, plain_dir: str | Path, key: Key | None = N
         picture = pictures[index]
         try:
             plain = _read_plain(Path(plain_dir), picture)
-            pair = _sealed_pair(manifest, picture, plain, key)
+            compare = manifest.scheme.name != LEARNED or place < _COMPARED
+            pair = _sealed_pair(manifest, picture, plain, key, compare)
             digest = hashlib.sha256(plain).digest()
             if place < num_victims:
                 attacked.add(digest)
@@ -91,6 +99,15 @@ def load_material(sealed: str | Path, plain_dir: str | Path, key: Key | None = N
             material.skipped.append((picture.file, str(err)))
     _check_enough(material, sealed)
     return material
+
+
+def _as_attacked(scheme: Scheme, protector: str | Path | None) -> Scheme:
+    if scheme.name != LEARNED:
+        if protector is not None:
+            raise ValueError(f'scheme {scheme.name} has no protector: leave --protector out')
+        return scheme
+    from mmppvit.protection.scheme import bind_protector  # needs torch, and the others do not
+    return bind_protector(replace(scheme, patch_size=_PATCH), protector)
 
 
 def _check_enough(material: Material, sealed: str | Path) -> None:
@@ -118,13 +135,15 @@ def _read_plain(folder: Path, picture: SealedPicture) -> np.ndarray:
 
 
 def _sealed_pair(manifest: Manifest, picture: SealedPicture, plain: np.ndarray,
-                 key: Key | None) -> Pair:
+                 key: Key | None, compare: bool) -> Pair:
     encrypted = decode_picture(manifest.read(picture))
+    if manifest.scheme.name == LEARNED:
+        encrypted = pad_to_patches(encrypted, manifest.scheme.patch_size)
     order = None
     if key is not None and manifest.scheme.shuffles:
         order = manifest.scheme.order(key, picture.file, bytes.fromhex(picture.nonce),
                                       encrypted.shape)
-    if not _is_same(manifest.scheme, plain, encrypted, order):
+    if compare and not _is_same(manifest.scheme, plain, encrypted, order):
         raise ValueError(f'{picture.source} is another picture than the one that was sealed')
     return Pair(picture.source, encrypted, pad_to_patches(plain, manifest.scheme.patch_size), order)
 
@@ -142,10 +161,16 @@ def _is_same(scheme: Scheme, plain: np.ndarray, encrypted: np.ndarray,
         encrypted = unshuffle_patches(encrypted, scheme.side, order)
     elif scheme.shuffles or scheme.name == 'noise':
         encrypted, own = (np.sort(img.reshape(-1, 3), axis=0) for img in (encrypted, own))
-    return float(cv2.absdiff(encrypted, own).mean()) <= _SAME
+    allowed = _SAME
+    if scheme.name == LEARNED:  # its pictures may have little contrast, and are all alike then
+        encrypted, own = (img[:plain.shape[0], :plain.shape[1]] for img in (encrypted, own))
+        allowed = min(_SAME, max(.25 * float(own.std((0, 1)).mean()), .5))
+    return float(cv2.absdiff(encrypted, own).mean()) <= allowed
 
 
 def _own_pair(scheme: Scheme, pair: Pair, plain: np.ndarray, key: Key) -> Pair:
+    if scheme.name == LEARNED:  # there is no key: the network gives the attacker the same file
+        return replace(pair, order=None)
     # Padding comes after blurring and before mixing, so the scheme has to see it unpadded.
     encrypted = scheme.encrypt(plain, key if scheme.shuffles else None, pair.name)
     return Pair(pair.name, encrypted.img, pair.plain, encrypted.order)

@@ -24,8 +24,9 @@ import numpy as np
 
 __all__ = ['AttackResult', 'AttackSettings', 'load_recoveries', 'run_attacks']
 
-# A budget is for learning; this many times it and a minute more is for all.
-GRACE, MINUTE = 2., 60.
+# A budget is for learning; this many times it and a minute more, and this many seconds for every
+# victim to recover, is for all.
+GRACE, MINUTE, PER_VICTIM = 2., 60., 20.
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class AttackSettings:
         threads (int): CPU threads of an attacker.
         memory (float): GiB that the process of an attacker may have, with what it has read; 0 for
             no limit.
+        protector (str, optional): File of the network, for learned protection.
 
     Raises:
         ValueError: A number is out of range.
@@ -58,6 +60,7 @@ class AttackSettings:
     budget: float = 300.
     threads: int = 1
     memory: float = 0.
+    protector: str | None = None
 
     def __post_init__(self) -> None:
         for name, least in (('num_victims', 2), ('num_pairs', 1), ('scale', 0), ('seed', 0),
@@ -70,12 +73,16 @@ class AttackSettings:
         """Raises what :func:`load_material` and :meth:`Key.load` do."""
         key = Key.load(self.key_file) if self.key_file else None
         return load_material(self.sealed, self.plain, key, self.num_victims, self.num_pairs,
-                             self.scale, self.seed)
+                             self.scale, self.seed, self.protector)
 
     def digest(self, name: str) -> str:
         """Of the sealed files and of all that attacker ``name`` knows, which the key is not."""
         manifest = hashlib.sha256(Path(self.sealed, 'manifest.json').read_bytes()).hexdigest()
         known = asdict(replace(self, key_file=None))
+        if self.protector is None:  # so that results without one stay what they were
+            del known['protector']
+        else:  # wherever it lies; the manifest says which one it is
+            known['protector'] = True
         text = json.dumps([known, name, manifest, mmppvit.__version__], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -157,7 +164,7 @@ def _watch(settings: AttackSettings, kind: type[Attacker], folder: Path) -> tupl
     process = context.Process(target=_attack, args=(settings, kind, folder, sender))
     process.start()
     sender.close()
-    limit = GRACE * settings.budget + MINUTE
+    limit = GRACE * settings.budget + MINUTE + PER_VICTIM * settings.num_victims
     ended = False
     try:
         if not receiver.poll(limit if np.isfinite(limit) else None):

@@ -1,7 +1,7 @@
 """Figures for the report: what was recovered of the victims, between floor and ceiling."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from mmppvit.attacks.attacker import Pair, Recovery
@@ -12,7 +12,7 @@ from mmppvit.encryption import Scheme
 import cv2
 import numpy as np
 
-__all__ = ['COLUMNS', 'mean_picture', 'score_recoveries']
+__all__ = ['COLUMNS', 'as_it_is', 'mean_picture', 'score_recoveries']
 
 COLUMNS = [
     dict(key='ssim', title='SSIM', digits=3),
@@ -26,24 +26,30 @@ COLUMNS = [
 
 
 def score_recoveries(scheme: Scheme, victims: Sequence[Pair], recoveries: Sequence[Recovery],
-                     seed: int = 0) -> dict[str, dict]:
+                     seed: int = 0,
+                     detector: Callable[[Sequence[np.ndarray]], dict] | None = None
+                     ) -> dict[str, dict]:
     """Scores by the keys of :data:`COLUMNS`, each with mean, low, high, worst, worst_index.
 
-    'worst' is the worst case for the owner: the picture of which most was recovered. Scores of
-    the order appear where the attacker gave one and the owner's key was at hand.
+    'worst' is the worst case for the owner: the picture of which most was recovered. AP has none,
+    as it is of all pictures together. Re-identification names the ``matcher`` that found most.
+    Scores of the order appear where the attacker gave one and the owner's key was at hand.
 
     Args:
         scheme (Scheme): Of the victims.
         victims (Sequence[Pair]): What was attacked.
         recoveries (Sequence[Recovery]): One for each.
         seed (int): Of the bootstrap.
+        detector (Callable, optional): Gives AP of recovered pictures, see
+            :class:`mmppvit.attacks.detector_ap.VictimDetector`.
     """
     pairs = [(victim, recovery) for victim, recovery in zip(victims, recoveries, strict=True)]
+    imgs = [recovery.img for recovery in recoveries]
+    found = reidentify([victim.plain for victim in victims], imgs)
     scores = {
         'ssim': summarize([ssim(v.plain, r.img) for v, r in pairs], seed),
         'psnr': summarize([psnr(v.plain, r.img) for v, r in pairs], seed),
-        'reidentified': reidentify([v.plain for v in victims],
-                                   [r.img for r in recoveries]).summary(seed=seed),
+        'reidentified': found.summary(seed=seed),
     }
     ordered = [(v, r) for v, r in pairs if v.order is not None and r.order is not None]
     if ordered:
@@ -51,11 +57,23 @@ def score_recoveries(scheme: Scheme, victims: Sequence[Pair], recoveries: Sequen
                            ('placed', direct_placement)):
             scores[key] = summarize([
                 score(r.order, v.order, _grid(scheme, v)) for v, r in ordered], seed)
-    return {key: asdict(value) for key, value in scores.items()}
+    scores = {key: asdict(value) for key, value in scores.items()}
+    scores['reidentified']['matcher'] = found.best
+    return scores if detector is None else {**scores, 'ap': detector(imgs)}
 
 
 def _grid(scheme: Scheme, pair: Pair) -> tuple[int, int]:
     return pair.encrypted.shape[0] // scheme.side, pair.encrypted.shape[1] // scheme.side
+
+
+def as_it_is(victim: Pair) -> Recovery:
+    """No attack: the sealed picture at the size of the plain one (bicubic), patches as they lie.
+
+    What it scores, anybody has; an attacker that scores less did not work.
+    """
+    height, width = victim.plain.shape[:2]
+    up = cv2.resize(victim.encrypted, (width, height), interpolation=cv2.INTER_CUBIC)
+    return Recovery(up, None if victim.order is None else np.arange(len(victim.order)))
 
 
 def mean_picture(pairs: Sequence[Pair], size: tuple[int, int]) -> np.ndarray:

@@ -5,17 +5,9 @@ import csv
 import json
 from pathlib import Path
 
-from mmppvit.attacks.comparison import (
-    dominates,
-    front,
-    parse_point,
-    read_map,
-    read_point,
-    read_points,
-    sentences,
-    write_csv,
-)
+from mmppvit.attacks.comparison import dominates, front, sentences, write_csv
 from mmppvit.attacks.comparison_plot import write_plot
+from mmppvit.attacks.comparison_reading import parse_point, read_map, read_point, read_points
 from mmppvit.encryption import make_scheme
 
 import cv2
@@ -80,6 +72,56 @@ def test_the_best_attacker_counts_in_each_measure(points):
 def test_less_than_the_floor_is_nothing_gained(tmp_path):
     folder = write_report(tmp_path / 'x', 'mix', _row('bad', ssim=.1, reidentified=0.))
     assert read_point('x', folder, '0.5').success['ssim_gained'].value == 0
+
+
+def test_doing_nothing_counts_where_attackers_got_less(tmp_path):
+    """But an order that nobody looked for stays unscored."""
+    folder = write_report(tmp_path / 'x', 'mix+shuffle', _row('gan', ssim=.3, reidentified=.2),
+                          as_it_is=_row('sealed, as it is', ssim=.4, reidentified=.1,
+                                        neighbours=.02))
+    success = read_point('x', folder, '0.5').success
+    assert success['ssim_gained'].attacker == 'sealed, as it is'
+    assert success['ssim_gained'].value == pytest.approx(.25)
+    assert success['reidentified'].attacker == 'gan'
+    assert 'neighbours' not in success
+
+
+@pytest.fixture
+def detected(tmp_path):
+    """Two points with AP of one detector, or another one of the second."""
+    def make(name: str, ap: float, original: float = .6, sha256: str = 'a'):
+        folder = write_report(tmp_path / name, 'mix', _row('fr', ssim=.6, reidentified=1., ap=ap),
+                              _row('gan', ssim=.3, reidentified=1., ap=ap / 2),
+                              ceiling=_row('ceiling', ap=original), detector=dict(sha256=sha256))
+        return read_point(name, folder, '0.5')
+    return make
+
+
+def test_share_of_the_detectors_ap(detected, tmp_path):
+    one, other = detected('one', .3), detected('other', .7)
+    assert one.success['ap_kept'].value == pytest.approx(.5)
+    assert one.success['ap_kept'].attacker == 'fr'
+    assert other.success['ap_kept'].value == 1, 'a share, though chance may give more'
+    assert dominates(one, other)
+    write_csv(tmp_path / 'plane.csv', [one, other])
+    assert 'ap_kept,ap_kept_attacker,ap_kept_front' in (tmp_path / 'plane.csv').read_text()
+    write_plot(tmp_path / 'plane.png', [one, other])
+    assert cv2.imread(str(tmp_path / 'plane.png')).shape[1] > 3000
+    assert len(sentences([one, other])) == 1
+
+
+def test_ap_that_cannot_be_compared(detected, points):
+    blind = detected('blind', .01, original=.02)
+    assert 'ap_kept' not in blind.success, 'it finds nothing on the originals'
+    said = ' '.join(sentences([detected('one', .3), detected('two', .3, sha256='b')]))
+    assert 'Not all AP is of the same detector' in said
+    said = ' '.join(sentences([detected('three', .3), points['mix']]))
+    assert 'mix: no AP of a detector' in said
+
+
+def test_no_column_of_ap_without_any(tmp_path, points):
+    write_csv(tmp_path / 'plane.csv', list(points.values()))
+    assert 'ap_kept' not in (tmp_path / 'plane.csv').read_text()
 
 
 def test_fronts(points):

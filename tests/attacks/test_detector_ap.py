@@ -8,8 +8,12 @@ from types import SimpleNamespace
 import mmppvit  # noqa: F401, must come before mmdet
 
 # isort: split
-from mmppvit.attacks.detector_ap import detector_ap, load_detector
+from mmppvit.attacks.attacker import Pair
+from mmppvit.attacks.detector_ap import VictimDetector, detector_ap, load_detector
+from mmppvit.attacks.truth import read_truth
 from mmppvit.datasets.drawn_shapes import write_drawn_shapes
+from mmppvit.encryption import make_scheme, pad_to_patches
+from mmppvit.sealed import SealJob, seal_dataset
 
 import cv2
 import numpy as np
@@ -28,7 +32,7 @@ def setting(tmp_path_factory) -> SimpleNamespace:
     drawn = write_drawn_shapes(root / 'set', 1, 5, (96, 80))
     ann = json.loads((drawn / 'annotations/instances_val2017.json').read_text())
     classes = tuple(item['name'] for item in ann['categories'])
-    config = Path(__file__).resolve().parents[2] / 'configs/coco/atss_pevit-tiny_mix_coco.py'
+    config = Path(__file__).resolve().parents[2] / 'configs/bccd/atss_pevit-tiny_plain_bccd.py'
     cfg = Config.fromfile(str(config))
     cfg.merge_from_dict(dict(model=dict(
         backbone=dict(arch=dict(_delete_=True, embed_dims=24, num_layers=1, num_heads=2)),
@@ -37,6 +41,7 @@ def setting(tmp_path_factory) -> SimpleNamespace:
     for step in cfg.test_dataloader.dataset.pipeline:
         if step.type == 'Resize':
             step.scale = (96, 80)
+    cfg.custom_classes = classes
     cfg.dump(root / 'config.py')
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -49,7 +54,8 @@ def setting(tmp_path_factory) -> SimpleNamespace:
     ann['annotations'] = list(_found(detector, drawn / 'val2017', ann))
     (root / 'found.json').write_text(json.dumps(ann))
     return SimpleNamespace(detector=detector, drawn=drawn / 'val2017', ann=root / 'found.json',
-                           truth=drawn / 'annotations/instances_val2017.json')
+                           truth=drawn / 'annotations/instances_val2017.json',
+                           config=root / 'config.py', weights=root / 'weights.pth')
 
 
 def _found(detector, folder: Path, ann: dict):
@@ -111,6 +117,9 @@ def test_interval(setting):
 def test_what_does_not_fit(setting, tmp_path):
     with pytest.raises(ValueError, match=r"1 of 1 pictures are not in the json, e\.g\. \['x.png'"):
         detector_ap(setting.detector, {'x.png': np.zeros((9, 9, 3), np.uint8)}, setting.ann)
+    name, img = next(iter(_pictures(setting).items()))
+    with pytest.raises(ValueError, match='are the same picture of the json'):
+        detector_ap(setting.detector, {name: img, f'again/{name}': img}, setting.ann)
     with pytest.raises(ValueError, match='there is no picture in'):
         detector_ap(setting.detector, tmp_path, setting.ann)
     ann = json.loads(setting.ann.read_text())
@@ -119,3 +128,63 @@ def test_what_does_not_fit(setting, tmp_path):
     (tmp_path / 'ann.json').write_text(json.dumps(ann))
     with pytest.raises(ValueError, match='they have no class in common'):
         detector_ap(setting.detector, setting.drawn, tmp_path / 'ann.json')
+
+
+# --- victims -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def sealed_set(setting, tmp_path_factory) -> Path:
+    """Pictures of 96x80 that were rescaled to 86x72 and padded to 96x80 again."""
+    folder = tmp_path_factory.mktemp('victims') / 'sealed'
+    seal_dataset(SealJob(setting.drawn, folder, make_scheme('mix'), setting.truth,
+                         scales=((86, 72), )))
+    return folder
+
+
+def _victims(setting: SimpleNamespace) -> list[Pair]:
+    return [Pair(name, np.zeros((40, 48, 3), np.uint8),
+                 pad_to_patches(cv2.resize(img, (86, 72)), 16))
+            for name, img in _pictures(setting).items()]
+
+
+def test_padding_is_cut_before_victims_are_scored(setting, sealed_set, monkeypatch):
+    """What lies in it changes nothing, and the score is that of the pictures without."""
+    monkeypatch.setattr('mmppvit.attacks.detector_ap.RESAMPLES', 20)
+    victims = _victims(setting)
+    judge = VictimDetector(setting.detector, read_truth(setting.ann), sealed_set, 0, victims)
+    assert judge.sizes == [(86, 72)] * 5
+    score = judge([victim.plain for victim in victims])
+    assert set(score) == {'mean', 'low', 'high', 'ap50', 'count'}
+    assert 0 <= score['low'] <= score['high'] <= 1
+    bare = {victim.name: cv2.resize(img, (86, 72)) for victim, img in
+            zip(victims, _pictures(setting).values(), strict=True)}
+    assert score['mean'] == detector_ap(setting.detector, bare, setting.ann).ap > 0
+    spoilt = [victim.plain.copy() for victim in victims]
+    for img in spoilt:
+        img[72:], img[:, 86:] = 255, 0
+    assert judge(spoilt) == score
+
+
+def test_victims_that_do_not_fit(setting, sealed_set, tmp_path):
+    ann = json.loads(setting.ann.read_text())
+    victims = _victims(setting)
+    ann['images'][0]['width'] += 1
+    (tmp_path / 'wide.json').write_text(json.dumps(ann))
+    with pytest.raises(ValueError, match='is 96x80, its json says 97x80'):
+        VictimDetector(setting.detector, read_truth(tmp_path / 'wide.json'), sealed_set, 0,
+                       victims)
+    ann['images'].pop(0)
+    ann['annotations'] = []
+    (tmp_path / 'few.json').write_text(json.dumps(ann))
+    with pytest.raises(ValueError, match='1 of 5 pictures are not in the json'):
+        VictimDetector(setting.detector, read_truth(tmp_path / 'few.json'), sealed_set, 0, victims)
+
+
+def test_a_detector_of_encrypted_pictures_is_refused(setting, sealed_set, monkeypatch):
+    cfg = setting.detector.cfg.copy()
+    cfg.test_dataloader.dataset.pipeline.insert(2, dict(type='MixSubPatches'))
+    monkeypatch.setattr(setting.detector, 'cfg', cfg)
+    with pytest.raises(ValueError, match='its test pipeline has MixSubPatches: give one'):
+        VictimDetector(setting.detector, read_truth(setting.ann), sealed_set, 0,
+                       _victims(setting))

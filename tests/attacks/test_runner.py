@@ -62,6 +62,7 @@ def test_too_little_memory_to_begin_with(sealed, tmp_path):
 
 def test_what_takes_too_long_is_stopped(sealed, tmp_path, monkeypatch):
     monkeypatch.setattr(runner, 'MINUTE', .5)
+    monkeypatch.setattr(runner, 'PER_VICTIM', 0.)
     result = _run(sealed.settings('mix', budget=.1), tmp_path, Slow)['slow']
     assert (result.status, result.reason) == ('out of time', 'stopped after 1 s')
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mmppvit.attacks import Recovery
-from mmppvit.attacks.scoring import COLUMNS, mean_picture, score_recoveries
+from mmppvit.attacks.metrics import MATCHERS
+from mmppvit.attacks.scoring import COLUMNS, as_it_is, mean_picture, score_recoveries
 
 import numpy as np
 import pytest
@@ -42,6 +43,45 @@ def test_mean_picture(material):
     one = [replace(pair, plain=np.full_like(pair.plain, value))
            for pair, value in zip(material.pairs[:2], (100, 103), strict=True)]
     np.testing.assert_array_equal(mean_picture(one, (10, 12)), np.full((10, 12, 3), 102))
+
+
+@pytest.mark.parametrize('scheme', ['mix', 'mix+shuffle', 'blur'])
+def test_as_it_is(sealed, scheme):
+    """The sealed picture at the size of the plain one; its patches stay where they lie."""
+    material = sealed.settings(scheme, key_file=str(sealed.key_file)).load()
+    for victim in material.victims:
+        recovery = as_it_is(victim)
+        assert recovery.img.shape == victim.plain.shape
+        assert recovery.img.dtype == np.uint8
+        if victim.encrypted.shape == victim.plain.shape:
+            np.testing.assert_array_equal(recovery.img, victim.encrypted)
+        small = recovery.img.reshape(
+            len(victim.encrypted), -1, victim.encrypted.shape[1],
+            recovery.img.shape[1] // victim.encrypted.shape[1], 3).mean((1, 3))
+        assert np.abs(small - victim.encrypted).mean() < 8
+        if scheme == 'mix+shuffle':
+            np.testing.assert_array_equal(recovery.order, np.arange(len(victim.order)))
+        else:
+            assert recovery.order is None
+
+
+def test_the_matcher_that_found_most_is_named(material):
+    recoveries = [Recovery(victim.plain) for victim in material.victims]
+    score = score_recoveries(material.scheme, material.victims, recoveries)['reidentified']
+    assert score['matcher'] in MATCHERS
+
+
+def test_a_detector_sees_what_was_recovered(material):
+    recoveries = [Recovery(np.full_like(victim.plain, 7)) for victim in material.victims]
+    seen = []
+
+    def detector(imgs):
+        seen.extend(imgs)
+        return dict(mean=.25, low=.1, high=.3, ap50=.5, count=len(imgs))
+
+    scores = score_recoveries(material.scheme, material.victims, recoveries, detector=detector)
+    assert scores['ap'] == dict(mean=.25, low=.1, high=.3, ap50=.5, count=3)
+    assert all(img is recovery.img for img, recovery in zip(seen, recoveries, strict=True))
 
 
 def test_orders_are_scored_only_with_the_key(sealed, material):

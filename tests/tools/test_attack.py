@@ -7,8 +7,10 @@ import shutil
 from mmppvit.attacks import catalogue
 from mmppvit.encryption import Key
 from tests.attacks.failing import Raises
+from tests.tools.conftest import shrink
 
 import pytest
+from mmengine.config import Config
 
 
 @pytest.fixture
@@ -127,6 +129,59 @@ def test_one_error(tool, arguments, faults, tmp_path, fault):
     assert said in stderr
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['report.json']
     assert (tmp_path / 'out/report.json').read_text() == 'from before'
+
+
+@pytest.fixture
+def detector(configs, sealed_shapes, tmp_path, run_tool):
+    """Config and checkpoint of a detector of plain pictures, as training writes them."""
+    classes = sealed_shapes.classes
+    config = shrink(configs / 'coco/atss_pevit-tiny_mix_coco.py', tmp_path, sealed_shapes.plain,
+                    custom_classes=list(classes), model__backbone__grid=1,
+                    train_cfg__val_interval=9)
+    cfg = Config.fromfile(str(config))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.pipeline = [step for step in loader.dataset.pipeline
+                                   if step['type'] != 'MixSubPatches']
+    cfg.model.bbox_head.anchor_generator.strides = [8, 16, 32, 64, 128]
+    cfg.dump(str(config))
+    run_tool('train.py', config, '--work-dir', tmp_path / 'work')
+    return config, tmp_path / 'work/epoch_1.pth'
+
+
+def test_a_detector_looks_at_what_was_recovered(tool, arguments, sealed_shapes, detector, tmp_path):
+    config, checkpoint = detector
+    ann = sealed_shapes.plain / 'annotations/instances_train2017.json'
+    options = ['--attacks', 'thumbnail', '--detector', config, '--checkpoint', checkpoint]
+    code, stdout, stderr = tool('attack.py', *arguments(
+        'mix', tmp_path / 'out', *options, '--ann', ann))
+    assert code == 0, stderr
+    assert 'detector AP' in stdout
+    report = json.loads((tmp_path / 'out/report.json').read_text())
+    assert report['detector']['checkpoint'] == 'epoch_1.pth'
+    for row in (report['floor'], report['as_it_is'], report['ceiling'], *report['rows']):
+        assert 0 <= row['metrics']['ap']['low'] <= row['metrics']['ap']['high'] <= 1
+    assert any('originals' in text for text in report['verdict'])
+
+    others = sealed_shapes.plain / 'annotations/instances_val2017.json'
+    code, _, stderr = tool('attack.py', *arguments(
+        'mix', tmp_path / 'none', *options, '--ann', others))
+    assert code == 2
+    assert 'of 3 pictures are not in the json, e.g.' in stderr
+    assert not (tmp_path / 'none').exists()
+
+
+@pytest.mark.parametrize(('given', 'said'), [
+    (['--detector', 'c.py'], '--checkpoint and --ann missing'),
+    (['--detector', 'c.py', '--ann', 'a.json'], '--checkpoint missing'),
+    (['--detector', 'none.py', '--checkpoint', 'w.pth', '--ann', 'a.json'], 'no config none.py'),
+])
+def test_a_detector_in_part(tool, arguments, tmp_path, given, said):
+    code, stdout, stderr = tool('attack.py', *arguments('mix', tmp_path / 'out', *QUICK, *given))
+    assert code == 2
+    assert not stdout
+    assert stderr.startswith(f'error: {said}')
+    assert stderr.count('\n') == 1
+    assert not (tmp_path / 'out').exists()
 
 
 def test_compare(tool, arguments, sealed_shapes, tmp_path):

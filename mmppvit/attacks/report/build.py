@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,10 +14,9 @@ from mmppvit.attacks.metrics import ssim
 from mmppvit.attacks.report.page import PictureRow
 from mmppvit.attacks.report.verdict import verdict
 from mmppvit.attacks.runner import AttackResult, AttackSettings
-from mmppvit.attacks.scoring import COLUMNS, mean_picture, score_recoveries
-from mmppvit.encryption import Scheme
+from mmppvit.attacks.scoring import COLUMNS, as_it_is, mean_picture, score_recoveries
+from mmppvit.encryption import LEARNED, Scheme
 
-import cv2
 import numpy as np
 
 __all__ = ['build_report', 'picture_rows']
@@ -34,7 +33,9 @@ NOT_TESTED = [
 
 
 def build_report(settings: AttackSettings, material: Material, results: Sequence[AttackResult],
-                 recovered: Mapping[str, Sequence[Recovery]]) -> dict:
+                 recovered: Mapping[str, Sequence[Recovery]],
+                 detector: Callable[[Sequence[np.ndarray]], dict] | None = None,
+                 detector_files: Mapping[str, str] | None = None) -> dict:
     """All figures of the report, ready for json.
 
     Args:
@@ -42,22 +43,31 @@ def build_report(settings: AttackSettings, material: Material, results: Sequence
         material (Material): Its pictures.
         results (Sequence[AttackResult]): Of every attacker, also of those that failed.
         recovered (Mapping): By name of those that are done, one recovery for each victim.
+        detector (Callable, optional): For AP, see :func:`score_recoveries`.
+        detector_files (Mapping, optional): What it was loaded from, by kind of file.
     """
-    scheme, seed = material.scheme, settings.seed
-    plain = [Recovery(victim.plain, victim.order) for victim in material.victims]
-    floor = _nothing_known(material, seed)
-    rows = [_row(result, score_recoveries(scheme, material.victims, recovered[result.name], seed)
-                 if result.name in recovered else {}) for result in results]
+    scheme = material.scheme
+
+    def score(recoveries: Sequence[Recovery]) -> dict[str, dict]:
+        return score_recoveries(scheme, material.victims, recoveries, settings.seed, detector)
+
+    untouched = _reference(
+        'sealed, as it is', 'no attack: the sealed picture, enlarged where it is smaller',
+        score([as_it_is(victim) for victim in material.victims]))
+    rows = [_row(result, score(recovered[result.name]) if result.name in recovered else {},
+                 untouched) for result in results]
     report = dict(
         sealed=Path(settings.sealed).resolve().name, scheme=scheme.to_dict(),
         scheme_text=describe(scheme), num_victims=len(material.victims),
         num_pairs=len(material.pairs), victims=[victim.name for victim in material.victims],
-        skipped=material.skipped, columns=_used_columns(rows), rows=rows,
-        floor=_bound('floor', 'one mean picture in place of all, and any order',
-                     score_recoveries(scheme, material.victims, floor, seed)),
-        ceiling=_bound('ceiling', 'the plain pictures themselves',
-                       score_recoveries(scheme, material.victims, plain, seed)),
-        not_tested=NOT_TESTED + _absent(results), how=_how(settings))
+        skipped=material.skipped, columns=_used_columns(rows, detector is not None), rows=rows,
+        as_it_is=untouched,
+        floor=_reference('floor', 'one mean picture in place of all, and any order',
+                         score(_nothing_known(material, settings.seed)), bound=True),
+        ceiling=_reference('ceiling', 'the plain pictures themselves', score(
+            [Recovery(victim.plain, victim.order) for victim in material.victims]), bound=True),
+        detector=None if detector_files is None else dict(detector_files),
+        not_tested=NOT_TESTED + _absent(results), how=_how(settings, detector_files))
     report['verdict'] = verdict(report)
     report['ways'] = ways_of_use(scheme)
     return report
@@ -70,18 +80,27 @@ def _nothing_known(material: Material, seed: int) -> list[Recovery]:
             for victim in material.victims]
 
 
-def _row(result: AttackResult, metrics: dict) -> dict:
-    return {**asdict(result), 'metrics': metrics, 'bound': False}
+def _row(result: AttackResult, metrics: dict, untouched: Mapping) -> dict:
+    below = [column['key'] for column in COLUMNS if column['key'] in metrics
+             and column['key'] in untouched['metrics']
+             and _shown(metrics, column) < _shown(untouched['metrics'], column)]
+    return {**asdict(result), 'metrics': metrics, 'bound': False, 'below_as_it_is': below}
 
 
-def _bound(name: str, title: str, metrics: dict) -> dict:
+def _shown(metrics: Mapping, column: Mapping) -> float:
+    return round(metrics[column['key']]['mean'], column['digits'])
+
+
+def _reference(name: str, title: str, metrics: dict, bound: bool = False) -> dict:
+    """What rows are read against; of bounds none can be the best attack."""
     return dict(name=name, title=title, needs='', status='done', reason='', seconds=0.,
-                metrics=metrics, bound=True)
+                metrics=metrics, bound=bound, below_as_it_is=[])
 
 
-def _used_columns(rows: Sequence[Mapping]) -> list[dict]:
+def _used_columns(rows: Sequence[Mapping], detected: bool) -> list[dict]:
     used = {key for row in rows for key in row['metrics']} | {'ssim', 'psnr', 'reidentified'}
-    return [column for column in COLUMNS if column['key'] in used]
+    return [column for column in COLUMNS
+            if column['key'] in used or (column['key'] == 'ap' and detected)]
 
 
 def _absent(results: Sequence[AttackResult]) -> list[str]:
@@ -93,8 +112,8 @@ def _absent(results: Sequence[AttackResult]) -> list[str]:
     return absent
 
 
-def _how(settings: AttackSettings) -> dict[str, str]:
-    return {
+def _how(settings: AttackSettings, detector: Mapping[str, str] | None) -> dict[str, str]:
+    how = {
         'data': f'{settings.num_victims} victims and up to {settings.num_pairs} pictures of the '
                 f'attacker, drawn with seed {settings.seed}',
         'time': f'{settings.budget:g} s of learning for each attacker, {settings.threads} threads',
@@ -102,10 +121,18 @@ def _how(settings: AttackSettings) -> dict[str, str]:
                    f'{platform.python_version()}',
         'date': datetime.date.today().isoformat(),
     }
+    if detector is not None:
+        how['detector'] = (f'{detector["config"]} with the weights of {detector["checkpoint"]} '
+                           f'(SHA-256 {detector["sha256"][:12]}), boxes of '
+                           f'{detector["annotations"]}')
+    return how
 
 
 def describe(scheme: Scheme) -> str:
     """A scheme and its parameters in a few words."""
+    if scheme.name == LEARNED:
+        channels = '-'.join(map(str, scheme.unet.get('arch', {}).get('channels', ())))
+        return f'learned, protector {scheme.protector[:8]}, U-Net of {channels} channels'
     words = [scheme.name, f'patches of {scheme.patch_size} pixels']
     if scheme.grid > 1:
         words.append(f'grid {scheme.grid}')
@@ -117,6 +144,10 @@ def describe(scheme: Scheme) -> str:
 
 def ways_of_use(scheme: Scheme) -> list[tuple[str, str]]:
     """(way of use, what these figures say about it)."""
+    if scheme.name == LEARNED:
+        return [('Frozen model elsewhere', 'The host of the detector sees these pictures and finds '
+                 'what is in them: everything above applies to it. Whoever gets hold of the '
+                 'protector makes pairs and learns from them, as some of these attackers did.')]
     if scheme.shuffles:
         return [
             ('Backbone elsewhere, no key',
@@ -158,13 +189,9 @@ def picture_rows(material: Material, report: Mapping, recovered: Mapping[str, Se
 def _pictures_of(material: Material, recovered: Mapping[str, Sequence[Recovery]],
                  names: Sequence[str], index: int, note: str) -> PictureRow:
     victim = material.victims[index]
-    size = victim.plain.shape[1], victim.plain.shape[0]
-    sealed = victim.encrypted
-    how = 'sealed'
-    if sealed.shape != victim.plain.shape:
-        sealed = cv2.resize(sealed, size, interpolation=cv2.INTER_NEAREST)
-        how += f', enlarged {material.scheme.grid} times'
-    return PictureRow(victim.name, [
-        ('plain', victim.plain), (how, sealed),
-        *((f'recovered by {name}, SSIM {ssim(victim.plain, recovered[name][index].img):.2f}',
-           recovered[name][index].img) for name in names)], note)
+    sealed = as_it_is(victim).img
+    how = f', enlarged {material.scheme.grid} times' * (sealed.shape != victim.encrypted.shape)
+    recoveries = [(f'recovered by {name}', recovered[name][index].img) for name in names]
+    return PictureRow(victim.name, [('plain', victim.plain), *(
+        (f'{caption}, SSIM {ssim(victim.plain, img):.2f}', img)
+        for caption, img in [(f'sealed, as it is{how}', sealed), *recoveries])], note)

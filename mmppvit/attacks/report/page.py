@@ -58,10 +58,15 @@ def _number(value: float | None, digits: int = 2) -> str:
     return '-' if value is None or not np.isfinite(value) else f'{value:.{digits}f}'
 
 
-def _is_most(row: Mapping, rows: Sequence[Mapping], metric: str) -> bool:
-    """Whether no attacker of ``rows`` got further, floor and ceiling aside."""
-    means = [other['metrics'][metric]['mean'] for other in rows if metric in other['metrics']]
-    return not row['bound'] and row['metrics'][metric]['mean'] >= max(means)
+def _is_most(row: Mapping, report: Mapping, metric: str) -> bool:
+    """Whether nothing got further, floor and ceiling aside; of equals, attackers are named."""
+    mean, untouched = row['metrics'][metric]['mean'], report['as_it_is']
+    best = max((other['metrics'][metric]['mean'] for other in report['rows']
+                if metric in other['metrics']), default=np.inf)
+    if row is untouched:
+        return mean > best
+    return not row['bound'] and mean >= best and mean >= untouched['metrics'].get(
+        metric, {}).get('mean', mean)
 
 
 def _data_uri(img: np.ndarray) -> str:

@@ -69,6 +69,87 @@ def test_bounds(made):
     assert report['floor']['metrics']['neighbours']['mean'] < .3
 
 
+def _detector(imgs):
+    """AP of one half where pictures are not black."""
+    mean = .5 * float(np.mean([img.any() for img in imgs]))
+    return dict(mean=mean, low=0., high=1., ap50=mean, count=len(imgs))
+
+
+class Dark(Honest):
+    """An attacker that does not work."""
+    name = 'dark'
+
+    def recover(self, encrypted):
+        recovery = super().recover(encrypted)
+        return replace(recovery, img=np.zeros_like(recovery.img))
+
+
+@pytest.fixture(scope='module')
+def detected(sealed):
+    """Of a detector that sees one attacker that works and one that does not."""
+    settings = sealed.settings('mix')
+    material = settings.load()
+    recovered = {kind.name: [kind(material.scheme).recover(victim.encrypted)
+                             for victim in material.victims] for kind in (Honest, Dark)}
+    files = dict(config='c.py', checkpoint='w.pth', sha256='0123456789abcdef', annotations='a.json')
+    report = build_report(settings, material, [_result('honest'), _result('dark')], recovered,
+                          _detector, files)
+    return material, report, recovered
+
+
+def test_the_sealed_picture_as_it_is(made):
+    """It has its own row, scored as recoveries are; no order but that of the file."""
+    untouched = made[1]['as_it_is']
+    assert untouched['name'] == 'sealed, as it is'
+    assert set(untouched['metrics']) == set(made[1]['floor']['metrics'])
+    assert untouched['metrics']['placed']['mean'] < .5
+    assert untouched['metrics']['reidentified']['matcher']
+
+
+def test_attackers_below_it_are_marked(detected, tmp_path):
+    material, report, recovered = detected
+    honest, dark = report['rows']
+    assert {'ssim', 'psnr', 'ap'} <= set(dark['below_as_it_is'])
+    assert 'ap' not in honest['below_as_it_is']
+    assert any('Clearly worse than doing nothing' in text and 'dark' in text
+               for text in report['verdict'])
+    write_page(tmp_path / 'r.html', report, picture_rows(material, report, recovered))
+    page = _Page((tmp_path / 'r.html').read_text())
+    marks = [attrs for _, attrs in page.tags if attrs.get('class') == 'less']
+    assert len(marks) == sum(len(row['below_as_it_is']) for row in report['rows'])
+
+
+def test_a_detector(detected, tmp_path):
+    """AP in every row, without a worst picture; its share of the originals' AP is on the page."""
+    material, report, recovered = detected
+    assert report['columns'][-1]['key'] == 'ap'
+    rows = [report['floor'], report['as_it_is'], *report['rows'], report['ceiling']]
+    assert all('worst' not in row['metrics']['ap'] for row in rows)
+    assert report['rows'][1]['metrics']['ap']['mean'] == 0
+    assert report['detector']['sha256'] == '0123456789abcdef'
+    assert 'w.pth (SHA-256 0123456789ab), boxes of a.json' in report['how']['detector']
+    assert any('A detector of plain pictures finds' in text for text in report['verdict'])
+    write_page(tmp_path / 'r.html', report, picture_rows(material, report, recovered))
+    text = (tmp_path / 'r.html').read_text()
+    assert 'Detector AP (average precision, 0 to 1) is how well' in text
+    assert text.count('of the originals&#39;') + text.count("of the originals'</small>") == 5
+    json.dumps(report, allow_nan=False)
+
+
+def test_doing_nothing_is_marked_where_it_is_best(detected, tmp_path):
+    material, report, recovered = detected
+    report = {**report, 'rows': report['rows'][1:]}
+    write_page(tmp_path / 'r.html', report, picture_rows(material, report, recovered))
+    row = (tmp_path / 'r.html').read_text().split('<strong>sealed, as it is')[1].split('</tr>')[0]
+    assert row.count('class="most"') == 4
+
+
+def test_no_detector_no_word_of_it(made, page):
+    assert made[1]['detector'] is None
+    assert 'detector' not in made[1]['how']
+    assert 'etector AP' not in page.read_text()
+
+
 def test_it_is_json(made):
     report = json.loads(json.dumps(made[1], allow_nan=False))
     assert report['num_victims'] == 3

@@ -16,7 +16,10 @@ def _row(name: str, status: str = 'done', **metrics) -> dict:
 
 def _report(*rows: dict, scheme: str = 'mix') -> dict:
     floor = _row('floor', ssim=_metric(.2), reidentified=_metric(.1))
-    return dict(rows=rows, floor=floor, num_victims=20, scheme=dict(name=scheme))
+    untouched = _row('sealed, as it is', ssim=_metric(.25), reidentified=_metric(.1),
+                     neighbours=_metric(.02), ap=_metric(.15))
+    return dict(rows=rows, floor=floor, num_victims=20, scheme=dict(name=scheme),
+                as_it_is=untouched, ceiling=_row('ceiling', ap=_metric(.6)))
 
 
 @pytest.mark.parametrize(('mean', 'low', 'said'), [
@@ -25,8 +28,8 @@ def _report(*rows: dict, scheme: str = 'mix') -> dict:
     (.3, .1, 'not clearly more than guessing'),  # its interval reaches the floor
 ])
 def test_recognised(mean, low, said):
-    rows = (_row('weak', ssim=_metric(.2), reidentified=_metric(.05)),
-            _row('strong', ssim=_metric(.2), reidentified=_metric(mean, low)))
+    rows = (_row('weak', ssim=_metric(.3), reidentified=_metric(.05)),
+            _row('strong', ssim=_metric(.3), reidentified=_metric(mean, low)))
     text = verdict(_report(*rows))[0]
     assert said in text
     assert f'{mean:.0%} were matched' in text
@@ -45,7 +48,7 @@ def test_structure(mean, said):
 @pytest.mark.parametrize(('mean', 'said'), [
     (.6, 'is broken for most'), (.2, 'come together again'), (.05, 'held against these solvers')])
 def test_layout(mean, said):
-    row = _row('jigsaw', ssim=_metric(.2), neighbours=_metric(mean, worst=.9))
+    row = _row('jigsaw', ssim=_metric(.3), neighbours=_metric(mean, worst=.9))
     text = verdict(_report(row, scheme='mix+shuffle'))[-1]
     assert said in text
     assert f'put {mean:.0%} of neighbouring patches' in text
@@ -63,6 +66,44 @@ def test_failures_are_named():
             _row('fr', 'not for this scheme'))
     assert 'failed: gan, vit.' in verdict(_report(*rows))[-1]
     assert 'says nothing about these pictures' in verdict(_report(*rows[1:]))[0]
+
+
+def test_a_detector():
+    rows = (_row('itn', ssim=_metric(.4), ap=_metric(.3)), _row('fr', ssim=_metric(.5)))
+    text = verdict(_report(*rows))[1]
+    assert 'finds 0.30 on what "itn" recovered, and 0.60 on the originals' in text
+    assert '50% of that has come back' in text
+    assert not any('detector' in said for said in verdict(_report(rows[1])))
+
+
+def test_a_detector_that_finds_nothing_on_the_originals_says_nothing():
+    report = _report(_row('itn', ssim=_metric(.4), ap=_metric(.01)))
+    report['ceiling']['metrics']['ap'] = _metric(.012)
+    text = verdict(report)[1]
+    assert 'next to nothing on the originals themselves (AP 0.01)' in text
+    assert 'come back' not in text
+
+
+def test_doing_nothing_may_be_the_best_attack():
+    row = _row('gan', ssim=_metric(.22), reidentified=_metric(.05), neighbours=_metric(.01),
+               ap=_metric(.1))
+    said = verdict(_report(row, scheme='mix+shuffle'))
+    assert '10% were matched to their originals from the sealed pictures as they are' in said[0]
+    assert 'No attacker came closer than the sealed pictures as they are, which have a' in said[1]
+    assert 'similarity of 0.25' in said[1]
+    assert 'finds 0.15 on the sealed pictures as they are, without any attack' in said[2]
+    assert 'than lie there in the sealed pictures as they are, 2%' in said[3]
+    assert not any('"gan"' in text for text in said)
+
+
+def test_attackers_that_are_clearly_worse_than_doing_nothing_are_named():
+    """Not those whose interval reaches what doing nothing gets."""
+    clearly = {**_metric(.2), 'high': .24}
+    rows = (_row('itn', ssim=_metric(.6), ap={**_metric(.1), 'high': .12}),
+            _row('gan', ssim=clearly), _row('vit', ssim={**_metric(.2), 'high': .26}))
+    text = verdict(_report(*rows))[-1]
+    assert 'in SSIM (0.250) gan; in AP (0.150) itn.' in text
+    assert not any('doing nothing' in said for said in verdict(_report(rows[2])))
 
 
 @pytest.mark.parametrize('mean', [0., .05, .1])

@@ -1,0 +1,88 @@
+"""A detector of plain pictures, as the report's judge: read whole, and without pickle."""
+from __future__ import annotations
+
+import hashlib
+import pickle
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import mmppvit  # noqa: F401, has to come before mmdet
+from mmppvit.compat.stock_checkpoint import load_mmengine_checkpoint
+from mmppvit.config import load_config
+from mmppvit.engine.checked_load import CheckedLoadHook
+
+import torch
+from mmdet.apis import init_detector
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from torch import nn
+
+__all__ = ['describe_detector', 'load_detector']
+
+
+def load_detector(config: str | Path, checkpoint: str | Path | None, device: str = 'cpu'
+                  ) -> nn.Module:
+    """A detector of MMDetection that was trained on plain pictures.
+
+    Checkpoints are read as weights only under every version of torch; those of
+    ``tools/train.py``, of stock MMEngine (torch >= 2.5) and bare state dicts fit.
+
+    Args:
+        config (str | Path): Its config.
+        checkpoint (str | Path, optional): Its weights; None leaves them at random.
+        device (str): Where it runs.
+
+    Returns:
+        nn.Module: In evaluation mode, with ``dataset_meta['classes']``: of the checkpoint, else of
+        the config's test set.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: The checkpoint does not fit the config, in one tensor or all.
+        RuntimeError: It holds more than weights and numbers.
+    """
+    cfg = load_config(str(config))
+    if checkpoint is not None and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'no checkpoint {checkpoint}')
+    with warnings.catch_warnings(record=True):  # that there are no weights: they come below
+        # Without a palette it would build the config's test set, whose files may be elsewhere.
+        detector = init_detector(cfg, None, palette='random', device=device)
+    saved = {} if checkpoint is None else _read(str(checkpoint))
+    if checkpoint is not None:
+        _load(detector, saved)
+    detector.dataset_meta['classes'] = _classes(saved, cfg)
+    return detector
+
+
+def _read(path: str) -> dict:
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, EOFError):
+        return load_mmengine_checkpoint(path)
+
+
+def _load(detector: nn.Module, saved: dict) -> None:
+    state = saved.get('state_dict', saved)
+    # A part of the weights would give an AP that means nothing.
+    CheckedLoadHook(strict=True).after_load_checkpoint(
+        SimpleNamespace(model=detector, _resume=False), dict(state_dict=state))
+    detector.load_state_dict(state)
+
+
+def _classes(saved: dict, cfg: Config) -> tuple[str, ...]:
+    meta = saved.get('meta', {}).get('dataset_meta', {})
+    known = {key.lower(): value for key, value in meta.items()}.get('classes')
+    if known is None:
+        known = DATASETS.build({**cfg.test_dataloader.dataset, 'lazy_init': True}
+                               ).metainfo['classes']
+    return (known, ) if isinstance(known, str) else tuple(known)
+
+
+def describe_detector(config: str | Path, checkpoint: str | Path, ann_files: Sequence[str | Path]
+                      ) -> dict[str, str]:
+    """Names of the files, without their folders, and what tells the weights from others."""
+    digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
+    return dict(config=Path(config).name, checkpoint=Path(checkpoint).name, sha256=digest,
+                annotations=', '.join(Path(file).name for file in ann_files))
