@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
+from mmppvit.cli import plain_errors
 from mmppvit.config import load_config
 from mmppvit.models.split import BackboneHalf, HeadHalf, read_part, write_part
 from mmppvit.sealed.pictures import SUFFIXES
@@ -156,7 +157,8 @@ def run_head(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    run_backbone(args) if args.half == 'backbone' else run_head(args)
+    with plain_errors():
+        run_backbone(args) if args.half == 'backbone' else run_head(args)
 
 
 if __name__ == '__main__':

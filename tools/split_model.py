@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
+from pickle import UnpicklingError
 
 import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
+from mmppvit.cli import plain_errors
 from mmppvit.config import load_config
 from mmppvit.models.checkpoints import read_state_dict
 from mmppvit.models.split import split_detector, write_part
@@ -31,26 +34,31 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction,
         help='override the config: key=value, key="[a,b]", key=a,b or key="[(a,b),(c,d)]"')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Raise before any work is done for what would fail at its end."""
     if not os.path.isfile(args.checkpoint):
-        parser.error(f'no checkpoint {args.checkpoint}')
+        raise FileNotFoundError(f'no checkpoint {args.checkpoint}')
     outs = [args.backbone_out, args.head_out]
     if os.path.abspath(outs[0]) == os.path.abspath(outs[1]):
-        parser.error('--backbone-out and --head-out are the same file')
+        raise ValueError('--backbone-out and --head-out are the same file')
     for path in outs:
         if not path.endswith('.safetensors'):
-            parser.error(f'{path}: must end in .safetensors')
+            raise ValueError(f'{path} has to end in .safetensors')
         if os.path.exists(path) and not args.force:
-            parser.error(f'{path} exists; choose another name, or --force')
-    return args
+            raise FileExistsError(f'{path} exists; choose another name, or --force')
 
 
 def dataset_meta(cfg: Config, checkpoint: str) -> dict:
     """Classes and palette: the checkpoint's, else those of the config's test set."""
     meta = None
     if not checkpoint.endswith('.safetensors'):
-        content = torch.load(checkpoint, map_location='cpu', weights_only=True)
-        meta = content.get('meta', {}).get('dataset_meta')
+        # What read_state_dict takes beside weights comes from other programs, without our meta.
+        with suppress(UnpicklingError):
+            content = torch.load(checkpoint, map_location='cpu', weights_only=True)
+            meta = (content.get('meta') or {}).get('dataset_meta')
     if not meta or 'classes' not in meta:
         dataset = cfg.test_dataloader.dataset
         while 'dataset' in dataset or 'datasets' in dataset:
@@ -59,14 +67,23 @@ def dataset_meta(cfg: Config, checkpoint: str) -> dict:
     return {key: meta[key] for key in ('classes', 'palette') if key in meta}
 
 
-def main() -> None:
-    args = parse_args()
+def split(args: argparse.Namespace) -> tuple[tuple, tuple]:
     cfg = load_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     state = read_state_dict(args.checkpoint)
-    backbone, head = split_detector(cfg.model, state, dataset_meta(cfg, args.checkpoint))
-    write_part(args.backbone_out, 'backbone', *backbone)
-    write_part(args.head_out, 'head', *head)
+    try:
+        return split_detector(cfg.model, state, dataset_meta(cfg, args.checkpoint))
+    except TypeError as err:  # a backbone or data preprocessor that cannot be split off
+        raise ValueError(f'{args.config}: {err}') from err
+
+
+def main() -> None:
+    args = parse_args()
+    with plain_errors():
+        check_files(args)
+        backbone, head = split(args)
+        write_part(args.backbone_out, 'backbone', *backbone)
+        write_part(args.head_out, 'head', *head)
     for path, (tensors, _) in ((args.backbone_out, backbone), (args.head_out, head)):
         print(f'{path}: {len(tensors)} tensors, '
               f'{sum(x.numel() for x in tensors.values()) / 1e6:.1f} M numbers')

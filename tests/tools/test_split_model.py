@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,10 +58,24 @@ def _write_checkpoint(config: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def fails(run_tool, capsys):
+    """``fails('run_split.py', ...)``: the line of its error; the exit status is 2."""
+
+    def run(*args: object) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            run_tool(*args)
+        assert caught.value.code == 2
+        lines = capsys.readouterr().err.splitlines()
+        return next(line for line in lines if line.startswith('error: '))
+
+    return run
+
+
+@pytest.fixture
 def halves(config, checkpoint, tmp_path, run_tool):
     paths = tmp_path / 'backbone.safetensors', tmp_path / 'head.safetensors'
-    run_tool('split_model.py', config, checkpoint, '--backbone-out', paths[0],
-             '--head-out', paths[1])
+    run_tool(*_split(config, checkpoint, paths))
     return paths
 
 
@@ -67,6 +84,11 @@ def tokens(halves, tmp_path, run_tool):
     run_tool('run_split.py', 'backbone', halves[0], tmp_path / 'drawn/val2017',
              '--out', tmp_path / 'tokens', '--batch-size', '2')
     return tmp_path / 'tokens'
+
+
+def _split(config: Path, checkpoint: Path, halves: Sequence[Path]) -> list:
+    return ['split_model.py', config, checkpoint, '--backbone-out', halves[0],
+            '--head-out', halves[1]]
 
 
 def _results(path) -> list[dict]:
@@ -95,7 +117,7 @@ def _assert_split_equals_whole(config: Path, checkpoint: Path, head: Path, tmp_p
         np.testing.assert_allclose(one['bbox'], other['bbox'], rtol=1e-4, atol=1e-3)
 
 
-def test_the_key_is_needed_for_the_head_alone(configs, tmp_path, run_tool):
+def test_the_key_is_needed_for_the_head_alone(configs, tmp_path, run_tool, fails):
     """A keyed detector on sealed pictures, whose backbone half gets the files and nothing else."""
     root, sealed, key = (tmp_path / name for name in ('drawn', 'sealed', 'key'))
     write_drawn_shapes(root, num_train=2, num_val=3, size=(96, 64))
@@ -116,12 +138,15 @@ def test_the_key_is_needed_for_the_head_alone(configs, tmp_path, run_tool):
     cfg.dump(str(path))
     halves = tmp_path / 'backbone.safetensors', tmp_path / 'head.safetensors'
     checkpoint = _write_checkpoint(path, tmp_path)
-    run_tool('split_model.py', path, checkpoint, '--backbone-out', halves[0],
-             '--head-out', halves[1])
+    run_tool(*_split(path, checkpoint, halves))
     for half in halves:
         assert str(tmp_path).encode() not in half.read_bytes(), 'no name of a key file'
     key.rename(tmp_path / 'away')
     run_tool('run_split.py', 'backbone', halves[0], sealed, '--out', tmp_path / 'tokens')
+    head = ['run_split.py', 'head', halves[1], path, tmp_path / 'tokens']
+    assert fails(*head).startswith(f'error: no key file {key}')
+    run_tool('keygen.py', key)
+    assert 'name the key file it was sealed with' in fails(*head)
     (tmp_path / 'away').rename(key)
     _assert_split_equals_whole(path, checkpoint, halves[1], tmp_path, run_tool)
 
@@ -142,42 +167,42 @@ def test_what_the_files_hold(halves, tokens, tmp_path):
 def test_classes_of_a_bare_checkpoint_are_the_configs(config, checkpoint, tmp_path, run_tool):
     bare = tmp_path / 'bare.pth'
     torch.save(torch.load(checkpoint, weights_only=True)['state_dict'], bare)
-    run_tool('split_model.py', config, bare, '--backbone-out', tmp_path / 'a.safetensors',
-             '--head-out', tmp_path / 'b.safetensors')
-    info = read_part(tmp_path / 'b.safetensors', 'head')[1]
-    assert info['dataset_meta']['classes'] == list(SHAPES)
+    _assert_classes_of_the_config(config, bare, tmp_path, run_tool)
+    # As other programs save it, with more than weights.
+    content = dict(model=torch.load(bare, weights_only=True), args=Namespace(lr=.1))
+    torch.save(content, bare)
+    _assert_classes_of_the_config(config, bare, tmp_path, run_tool)
 
 
-def test_files_that_exist_stay(config, checkpoint, halves, run_tool, capsys):
+def _assert_classes_of_the_config(config, checkpoint, tmp_path, run_tool) -> None:
+    outs = [tmp_path / f'{name}.safetensors' for name in 'ab']
+    run_tool(*_split(config, checkpoint, outs), '--force')
+    assert read_part(outs[1], 'head')[1]['dataset_meta']['classes'] == list(SHAPES)
+
+
+def test_files_that_exist_stay(config, checkpoint, halves, run_tool, fails):
     before = halves[1].read_bytes()
-    args = ['split_model.py', config, checkpoint, '--backbone-out', halves[0],
-            '--head-out', halves[1]]
-    with pytest.raises(SystemExit):
-        run_tool(*args)
-    assert 'exists; choose another name, or --force' in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        run_tool(*args[:2], 'nowhere.pth', *args[3:], '--force')
-    assert 'no checkpoint nowhere.pth' in capsys.readouterr().err
+    args = _split(config, checkpoint, halves)
+    assert fails(*args) == f'error: {halves[0]} exists; choose another name, or --force'
     halves[1].write_bytes(b'old')
     run_tool(*args, '--force')
     assert halves[1].read_bytes() == before
 
 
-def test_tokens_that_are_missing_or_of_other_pictures(config, halves, tokens, tmp_path, run_tool):
+def test_tokens_that_are_missing_or_of_other_pictures(config, halves, tokens, tmp_path, run_tool,
+                                                      fails):
     other = tmp_path / 'other'
     shutil.copytree(tmp_path / 'drawn/val2017', other)
     first = min(other.iterdir())
     cv2.imwrite(str(first), np.zeros((32, 32, 3), np.uint8))
     run_tool('run_split.py', 'backbone', halves[0], first, '--out', tokens)
-    with pytest.raises(ValueError, match=r'picture of \(32, 32\), but the test pipeline makes one '
-                       r'of \(64, 96\)'):
-        run_tool('run_split.py', 'head', halves[1], config, tokens)
-    (tokens / f'{first.stem}.safetensors').unlink()
-    with pytest.raises(FileNotFoundError, match=f'no tokens .*{first.stem}.safetensors of .*: run'):
-        run_tool('run_split.py', 'head', halves[1], config, tokens)
+    args, name = ['run_split.py', 'head', halves[1], config, tokens], f'{first.stem}.safetensors'
+    assert 'of (32, 32), but the test pipeline makes one of (64, 96)' in fails(*args)
+    (tokens / name).unlink()
+    assert fails(*args).startswith(f'error: no tokens {tokens / name} of ')
 
 
-def test_names_that_folders_tell_apart(config, halves, tmp_path, run_tool, capsys):
+def test_names_that_folders_tell_apart(config, halves, tmp_path, run_tool, fails, capsys):
     """Pictures of one name in several folders; without folders they cannot be told apart."""
     cfg = Config.fromfile(str(config))
     ann_file = tmp_path / 'drawn/annotations/instances_val2017.json'
@@ -194,28 +219,63 @@ def test_names_that_folders_tell_apart(config, halves, tmp_path, run_tool, capsy
     run_tool('run_split.py', 'head', halves[1], config, tokens)
     assert 'coco/bbox_mAP: ' in capsys.readouterr().out
     run_tool('run_split.py', 'backbone', halves[0], folder / '0', '--out', tmp_path / 'flat')
-    with pytest.raises(ValueError, match=r'same.safetensors is not of .*1/same.png alone'):
-        run_tool('run_split.py', 'head', halves[1], config, tmp_path / 'flat')
+    said = fails('run_split.py', 'head', halves[1], config, tmp_path / 'flat')
+    assert re.search(r'same.safetensors is not of .*1/same.png alone', said)
 
 
-def test_heads_of_other_classes(config, halves, tokens, run_tool):
-    with pytest.raises(ValueError, match=r'trained on the classes .* has '):
-        run_tool('run_split.py', 'head', halves[1], config, tokens, '--cfg-options',
+def test_heads_of_other_classes(config, halves, tokens, fails):
+    said = fails('run_split.py', 'head', halves[1], config, tokens, '--cfg-options',
                  'custom_classes=ellipse,star')
+    assert re.search('trained on the classes .* has ', said)
 
 
-def test_pictures_that_cannot_be_used(halves, tmp_path, run_tool):
+def test_pictures_that_cannot_be_used(halves, tmp_path, fails):
     folder = tmp_path / 'pictures'
     (folder / 'sub').mkdir(parents=True)
     args = ['run_split.py', 'backbone', halves[0], folder, '--out', tmp_path / 'out']
-    with pytest.raises(ValueError, match=r'no pictures \(.*\.png, .*\) in .*pictures'):
-        run_tool(*args)
+    assert re.search(r'no pictures \(.*\.png, .*\) in .*pictures', fails(*args))
     for path in (folder / 'a.png', folder / 'a.webp'):
         path.write_bytes(b'no picture')
-    with pytest.raises(ValueError, match='would have the same token file'):
-        run_tool(*args)
+    assert 'would have the same token file' in fails(*args)
     (folder / 'a.webp').unlink()
-    with pytest.raises(ValueError, match=r'a.png is not a picture that can be read'):
-        run_tool(*args)
-    with pytest.raises(FileNotFoundError, match=r'no picture or folder .*nowhere'):
-        run_tool(*args[:3], tmp_path / 'nowhere', '--out', tmp_path / 'out')
+    assert 'a.png is not a picture that can be read' in fails(*args)
+    said = fails(*args[:3], tmp_path / 'nowhere', '--out', tmp_path / 'out')
+    assert said == f'error: no picture or folder {tmp_path / "nowhere"}'
+
+
+@pytest.mark.parametrize(('content', 'message'), [
+    (None, '^error: no checkpoint .*other.pth$'),
+    (b'', r'other.pth cannot be read as weights only \(EOFError\); save its bare state dict'),
+    (b'this is a text', 'other.pth cannot be read as weights only'),
+    (['no', 'weights'], 'other.pth holds a list, not a state dict$'),
+    (dict(meta={}), 'other.pth holds no tensors$'),
+    (dict(state_dict={'neck.bias': torch.zeros(1)}), 'does not fit the config, use the one that'),
+], ids=['missing', 'empty', 'text', 'list', 'no tensors', 'another model'])
+def test_what_is_no_checkpoint_of_the_config(config, tmp_path, fails, content, message):
+    path, outs = tmp_path / 'other.pth', [tmp_path / f'{name}.safetensors' for name in 'ab']
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    assert re.search(message, fails(*_split(config, path, outs)))
+    assert not any(out.exists() for out in outs)
+
+
+def test_other_arguments(config, checkpoint, tmp_path, fails):
+    out, other = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
+    assert 'no config nowhere.py' in fails(*_split('nowhere.py', checkpoint, [out, other]))
+    assert 'are the same file' in fails(*_split(config, checkpoint, [out, out]))
+    said = fails(*_split(config, checkpoint, [out, tmp_path / 'b.pth']))
+    assert said == f'error: {tmp_path / "b.pth"} has to end in .safetensors'
+    said = fails(*_split(config, checkpoint, [out, other]), '--cfg-options',
+                 'model.data_preprocessor.type=BatchFixedSizePad')
+    assert said.startswith(f'error: {config}: ')
+
+
+def test_files_that_are_no_halves(config, checkpoint, halves, tmp_path, fails):
+    commands = (['backbone', tmp_path, '--out', tmp_path / 'out'], ['head', config, tmp_path])
+    for (half, *rest), other in zip(commands, halves[::-1], strict=True):
+        for model, message in ((other, f'expected mmppvit-{half}, version 1'),
+                               (checkpoint, 'is not a .safetensors file, or a damaged one'),
+                               (tmp_path / 'nowhere', f'no {half} file {tmp_path}/nowhere')):
+            assert message in fails('run_split.py', half, model, *rest)
