@@ -6,12 +6,11 @@ import pickle
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import mmppvit  # noqa: F401, has to come before mmdet
 from mmppvit.compat.stock_checkpoint import load_mmengine_checkpoint
 from mmppvit.config import load_config
-from mmppvit.engine.checked_load import CheckedLoadHook
+from mmppvit.models.checkpoints import load_whole
 
 import torch
 from mmdet.apis import init_detector
@@ -51,7 +50,8 @@ def load_detector(config: str | Path, checkpoint: str | Path | None, device: str
         detector = init_detector(cfg, None, palette='random', device=device)
     saved = {} if checkpoint is None else _read(str(checkpoint))
     if checkpoint is not None:
-        _load(detector, saved)
+        # A part of the weights would give an AP that means nothing.
+        load_whole(detector, saved.get('state_dict', saved), str(checkpoint))
     detector.dataset_meta['classes'] = _classes(saved, cfg)
     return detector
 
@@ -61,14 +61,6 @@ def _read(path: str) -> dict:
         return torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, EOFError):
         return load_mmengine_checkpoint(path)
-
-
-def _load(detector: nn.Module, saved: dict) -> None:
-    state = saved.get('state_dict', saved)
-    # A part of the weights would give an AP that means nothing.
-    CheckedLoadHook(strict=True).after_load_checkpoint(
-        SimpleNamespace(model=detector, _resume=False), dict(state_dict=state))
-    detector.load_state_dict(state)
 
 
 def _classes(saved: dict, cfg: Config) -> tuple[str, ...]:

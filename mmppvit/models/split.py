@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmppvit.atomic import write_atomic
 from mmppvit.models.backbones import PEViT
+from mmppvit.models.checkpoints import load_whole
 
 import numpy as np
 import torch
@@ -86,11 +87,7 @@ def split_detector(model: dict, state: dict[str, Tensor],
     model = _without_init(model)
     detector = _build(model)
     _check_parts(detector)
-    try:
-        detector.load_state_dict(state)
-    except RuntimeError as err:
-        raise ValueError(f'the checkpoint does not fit the config, use the one that it was '
-                         f'trained with: {err}') from err
+    load_whole(detector, state, 'the checkpoint')
     weights = detector.state_dict()
     backbone = {k.removeprefix(_PREFIX): v for k, v in weights.items() if k.startswith(_PREFIX)}
     head = {k: v for k, v in weights.items() if not k.startswith(_PREFIX)}

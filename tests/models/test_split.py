@@ -165,7 +165,7 @@ def test_other_files(files, tmp_path):
     (dict(backbone=dict(type='ResNet', depth=18)), TypeError, 'this backbone is a ResNet'),
     (dict(data_preprocessor=None), TypeError, 'data preprocessor is a BaseDataPreprocessor'),
     (dict(neck=dict(type='SimpleFeaturePyramid', in_channels=24, out_channels=8)), ValueError,
-     'the checkpoint does not fit the config'),
+     'the checkpoint does not fit this ATSS'),
 ])
 def test_detectors_that_cannot_be_split(whole, change, error, message):
     cfg = dict(model_config('ATSS'), **change)

@@ -249,7 +249,7 @@ def test_pictures_that_cannot_be_used(halves, tmp_path, fails):
     (b'this is a text', 'other.pth cannot be read as weights only'),
     (['no', 'weights'], 'other.pth holds a list, not a state dict$'),
     (dict(meta={}), 'other.pth holds no tensors$'),
-    (dict(state_dict={'neck.bias': torch.zeros(1)}), 'does not fit the config, use the one that'),
+    (dict(state_dict={'neck.bias': torch.zeros(1)}), 'the checkpoint does not fit this '),
 ], ids=['missing', 'empty', 'text', 'list', 'no tensors', 'another model'])
 def test_what_is_no_checkpoint_of_the_config(config, tmp_path, fails, content, message):
     path, outs = tmp_path / 'other.pth', [tmp_path / f'{name}.safetensors' for name in 'ab']

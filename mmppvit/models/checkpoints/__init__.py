@@ -12,9 +12,10 @@ from mmppvit.models.checkpoints.loading import adapt_state_dict, load_pretrained
 from mmppvit.models.checkpoints.pevit import to_pevit
 from mmppvit.models.checkpoints.peyolos import TableSizes, to_peyolos
 from mmppvit.models.checkpoints.report import LoadReport
+from mmppvit.models.checkpoints.whole import differences, load_whole
 
 __all__ = [
-    'SOURCES', 'LoadReport', 'TableSizes', 'adapt_state_dict', 'guess_source', 'load_pretrained',
-    'mix_kernel', 'read_state_dict', 'reject_problems', 'to_pevit', 'to_peyolos',
-    'write_state_dict'
+    'SOURCES', 'LoadReport', 'TableSizes', 'adapt_state_dict', 'differences', 'guess_source',
+    'load_pretrained', 'load_whole', 'mix_kernel', 'read_state_dict', 'reject_problems',
+    'to_pevit', 'to_peyolos', 'write_state_dict'
 ]

@@ -7,7 +7,7 @@ from mmppvit.models.protection.files import (
     save_protector,
     unpack_info,
 )
-from mmppvit.models.protection.frozen import freeze, load_frozen, load_whole, read_model_config
+from mmppvit.models.protection.frozen import freeze, load_frozen, read_model_config
 from mmppvit.models.protection.perceptual import (
     BackboneDistance,
     FeatureDistance,
@@ -25,6 +25,6 @@ from mmppvit.models.protection.unet import ProtectionUNet
 __all__ = [
     'AdversarialReconstructor', 'BackboneDistance', 'FeatureDistance', 'ProtectionUNet',
     'Protector', 'RandomFeatureDistance', 'VGGDistance', 'fingerprint', 'freeze', 'load_frozen',
-    'load_protector', 'load_whole', 'pack_info', 'protect_batch', 'protect_picture',
+    'load_protector', 'pack_info', 'protect_batch', 'protect_picture',
     'read_model_config', 'round_straight_through', 'save_protector', 'unpack_info'
 ]

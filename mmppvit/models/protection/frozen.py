@@ -6,15 +6,15 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmppvit.models.checkpoints import read_state_dict
+from mmppvit.models.checkpoints import load_whole, read_state_dict
 
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import nn
 
-__all__ = ['freeze', 'load_frozen', 'load_whole', 'read_model_config']
+__all__ = ['freeze', 'load_frozen', 'read_model_config']
 
 
 def read_model_config(detector: str | Mapping) -> ConfigDict:
@@ -70,21 +70,6 @@ def load_frozen(detector: str | Mapping, checkpoint: str | None = None) -> nn.Mo
     model = MODELS.build(config)
     load_whole(model, read_state_dict(checkpoint), checkpoint)
     return freeze(model)
-
-
-def load_whole(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """``load_state_dict``, strict, with an error of a few lines.
-
-    Raises:
-        ValueError: Names or shapes differ.
-    """
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as err:
-        lines = [line.strip() for line in str(err).splitlines()[1:]]
-        text = '\n  '.join(line[:200] + ('...' if len(line) > 200 else '') for line in lines[:4])
-        raise ValueError(f'{name} does not fit this {type(model).__name__}:\n  {text}\n'
-                         'Give the config that it was trained with') from None
 
 
 def freeze(model: nn.Module) -> nn.Module:
