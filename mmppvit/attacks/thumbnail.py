@@ -196,7 +196,8 @@ class Starter:
     """The picture that networks begin with: the best that needs no network.
 
     Of mixed pictures in order that is the thumbnail, integrated where centering took the means; of
-    others in order the encrypted picture, resized; of shuffled ones the mean colour.
+    others in order the encrypted picture, resized, and blurred where noise was added; of shuffled
+    ones the mean colour.
 
     Args:
         scheme (Scheme): Of the pictures.
@@ -222,6 +223,9 @@ class Starter:
         if self.scheme.mixes:
             return upsample_means(self._means.means(encrypted), self.scheme.patch_size)
         up = cv2.resize(encrypted, (width, height), interpolation=cv2.INTER_CUBIC)
+        if self.scheme.name == 'noise':
+            # A bell of this width leaves 5 levels of white noise.
+            up = cv2.GaussianBlur(up, (0, 0), max(self.scheme.strength / (2 * np.pi**.5 * 5), .1))
         return up.astype(np.float32)
 
 

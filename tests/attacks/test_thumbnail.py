@@ -10,7 +10,7 @@ from mmppvit.attacks.thumbnail import (
     patch_means,
     uncenter_patches,
 )
-from mmppvit.encryption import Scheme, center_patches
+from mmppvit.encryption import BaselineScheme, Scheme, center_patches
 from tests.attacks.reconstruction_cases import (
     Blurred,
     drawn_pictures,
@@ -115,3 +115,12 @@ def test_starts_have_the_plain_frame():
         start = Starter(scheme)(encrypted)
         assert start.shape == (48, 64, 3)
         np.testing.assert_allclose(start, 100, atol=1e-3)
+
+
+@pytest.mark.parametrize('strength', [10., 50.])
+def test_networks_begin_nearer_to_the_plain_picture_than_noise_is(strength):
+    scheme = BaselineScheme('noise', 16, 1, strength=strength)
+    plain = smooth_picture(64, 96, np.random.default_rng(0))
+    noisy = scheme.encrypt(plain).img
+    error = np.abs(Starter(scheme)(noisy) - plain).mean()
+    assert error < .6 * np.abs(noisy.astype(float) - plain).mean()
