@@ -29,6 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--scale', type=float, default=1.,
                         help='pixels of the crop per pixel of the picture: as the detector resizes')
     parser.add_argument('--max-per-class', type=int, default=1000)
+    parser.add_argument('--background', type=int, default=0,
+                        help='also cut out so many places a picture that show no object in their '
+                        'middle, as a class of their own: what a detector has to tell objects from')
     parser.add_argument('--val-share', type=float, default=.2, help='of the pictures')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
@@ -53,6 +56,21 @@ def cut(img: np.ndarray, box: list[float], size: int, scale: float) -> np.ndarra
     return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
 
 
+def empty_places(coco: COCO, image_id: int, side: float, count: int, rng: np.random.Generator
+                 ) -> list[list[float]]:
+    """Up to ``count`` boxes, x, y, w, h, a quarter of a crop in area, that meet no object."""
+    info = coco.imgs[image_id]
+    boxes = np.array([item['bbox'] for item in coco.imgToAnns[image_id]]).reshape(-1, 4)
+    half, found = side / 2, []
+    for _ in range(20 * count):  # in a crowded picture there may be none
+        x, y = (rng.uniform(0, max(info[key] - half, 1)) for key in ('width', 'height'))
+        apart = ((x + half <= boxes[:, 0]) | (x >= boxes[:, 0] + boxes[:, 2])
+                 | (y + half <= boxes[:, 1]) | (y >= boxes[:, 1] + boxes[:, 3]))
+        if apart.all() and len(found) < count:
+            found.append([x, y, half, half])
+    return found
+
+
 def folder_name(label: str) -> str:
     """A class as a folder within the output, whatever its name is."""
     return re.sub(r'[^\w -]', '_', label)
@@ -73,12 +91,14 @@ def crop_all(args: argparse.Namespace) -> dict[str, int]:
             split = 'val' if done <= num_val else 'train'
             name = coco.imgs[image_id]['file_name']
             img = decode_picture(path_within(args.img_dir, name).read_bytes())
-            for item in chosen[image_id]:
-                label = folder_name(coco.cats[item['category_id']]['name'])
+            places = [(folder_name(coco.cats[item['category_id']]['name']), str(item['id']),
+                       item['bbox']) for item in chosen[image_id]]
+            places += [('background', f'{image_id}_{index}', box) for index, box in enumerate(
+                empty_places(coco, image_id, args.size / args.scale, args.background, rng))]
+            for label, stem, box in places:
                 folder = args.out / split / label
                 folder.mkdir(parents=True, exist_ok=True)
-                crop = cut(img, item['bbox'], args.size, args.scale)
-                cv2.imwrite(str(folder / f'{item["id"]}.png'), crop)
+                cv2.imwrite(str(folder / f'{stem}.png'), cut(img, box, args.size, args.scale))
                 counts[label] += 1
             progress(done, len(ids))
     return counts

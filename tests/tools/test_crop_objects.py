@@ -52,6 +52,22 @@ def test_scale_and_number(data_set, run_tool):
     assert all((cv2.imread(str(path))[6:10, 6:10] == 255).all() for path in paths)
 
 
+def test_background_shows_no_object_in_its_middle(data_set, run_tool):
+    data = json.loads((data_set / 'ann.json').read_text())
+    data['annotations'] = [item for item in data['annotations'] if item['bbox'][0] == 0]
+    (data_set / 'ann.json').write_text(json.dumps(data))
+    for index in range(4):  # the left third is object, all of it white
+        img = np.zeros((40, 60, 3), np.uint8)
+        img[10:30, :20] = 255
+        cv2.imwrite(str(data_set / f'images/{index}.png'), img)
+    run_tool('crop_objects.py', '--ann', data_set / 'ann.json', '--img-dir', data_set / 'images',
+             '--out', data_set / 'out', '--size', 16, '--background', 3)
+    paths = list(data_set.glob('out/*/background/*'))
+    assert len(paths) == 12
+    assert not any(cv2.imread(str(path))[5:11, 5:11].any() for path in paths)
+    assert len(list(data_set.glob('out/*/a/*'))) == 4
+
+
 @pytest.mark.parametrize(('option', 'value', 'error'), [
     ('--ann', 'none.json', 'no annotation file'),
     ('--out', '.', 'is not empty'),
