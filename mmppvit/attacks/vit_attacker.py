@@ -24,6 +24,8 @@ from torch import Tensor, nn
 
 __all__ = ['PatchNetwork', 'PositionNetwork', 'ViTAttacker', 'assign_places']
 
+_PICTURES_FOR_START = 16
+
 
 def _tokens(imgs: Tensor, side: int) -> Tensor:
     """``b c (h p) (w q) -> b (h w) (c p q)``."""
@@ -201,7 +203,8 @@ class ViTAttacker(Attacker):
         size = self.scheme.patch_size
         patches = min([8, *(min(p.plain.shape[:2]) // size - 1 for p in learn)])
         patches = max(patches, 1)
-        self._starter.fit(self._put_in_order(learn))
+        # To put a large picture in order takes seconds, and the starter needs few.
+        self._starter.fit(self._put_in_order(learn[:_PICTURES_FOR_START]))
 
         def loss() -> Tensor:
             if in_order:
