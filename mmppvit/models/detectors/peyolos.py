@@ -42,6 +42,9 @@ class PEYOLOS(SingleStageDetector):
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict:
         """Losses of a batch, see :meth:`YOLOSHead.loss`."""
+        if not self.bbox_head.patch_loss_weight:
+            tokens = self.extract_feat(batch_inputs, batch_data_samples)
+            return self.bbox_head.loss(tokens, batch_data_samples)
         tokens, patches = self.backbone(
             batch_inputs, [sample.img_shape for sample in batch_data_samples], with_patches=True)
         return self.bbox_head.loss(tokens[None], batch_data_samples, patches,
