@@ -45,7 +45,8 @@ model = dict(
     backbone=dict(patch_size=patch, grid=grid),
     neck=dict(scale_factors=(finest, finest / 2, finest / 4)),
     bbox_head=dict(
-        anchor_generator=dict(strides=[patch // grid // finest * n for n in (1, 2, 4)])))
+        # Pixels of the picture that the detector gets; of small mixed ones half a pixel.
+        anchor_generator=dict(strides=[patch / grid / finest * n for n in (1, 2, 4)])))
 
 train_pipeline = [*_base_.train_pipeline[:-1], *steps, _base_.train_pipeline[-1]]
 test_pipeline = [*_base_.test_pipeline[:2], *steps, *_base_.test_pipeline[2:]]

@@ -37,7 +37,8 @@ _NO_PLACE = {
 }
 _NEW = {'backbone.patch_embed.mixer.': 'new: a plain ViT has none',
         'backbone.mid_pos_embed': 'the checkpoint has positions at the input only'}
-_NEW_TO_VITS = {'backbone.det_token': 'new: a ViT has no detection tokens',
+_NEW_TO_VITS = {'backbone.pos_embed': 'new: the checkpoint has no positions',
+                'backbone.det_token': 'new: a ViT has no detection tokens',
                 'bbox_head.': 'new: a ViT has no detection heads'}
 
 
@@ -79,8 +80,8 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
         tuple[dict[str, Tensor], LoadReport]: Tensors under the detector's names, and the account.
 
     Raises:
-        ValueError: The checkpoint is of another layout, has no positions, or its embedding,
-            tables or classes cannot become these.
+        ValueError: The checkpoint is of another layout, its embedding, tables or classes cannot
+            become these, or it has no positions and ``sizes`` has no table.
     """
     read = Source.read(state, source)
     arch, embedding = find_arch(read, arch), Embedding(patch_size, grid, nonlinear_embed)
@@ -91,7 +92,7 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
     values = tables.convert(read)
     if source in _YOLOS:
         values |= _select_classes(read, classes)
-    shapes = _shapes(read, arch, embedding, queries, values, sizes)
+    shapes = _shapes(read, arch, embedding, tables, values)
     fitting = Fitting(read, shapes, _PREFIX)
     _place_all(fitting, embedding, is_plain(read, source), values)
     if source == 'vitdet':
@@ -131,7 +132,8 @@ class _Tables:
     def convert(self, source: Source) -> dict[str, tuple[Tensor, str]]:
         """The new tables and how they were made, by name; '' if they are as they were."""
         if 'pos_embed' not in source.tensors:
-            raise ValueError('the checkpoint has no pos_embed, and PEYOLOS needs positions')
+            self._leave_new(source)
+            return {}
         if 'det_token' not in source.tensors:
             return {'pos_embed': self._of_vit(source)}
         table = source.tensors['pos_embed']
@@ -146,6 +148,21 @@ class _Tables:
                                         self.sizes.mid_table)
             made['mid_pos_embed'] = value[:, None], how
         return made
+
+    def _leave_new(self, source: Source) -> None:
+        """For a PEViT, which has no positions: the table of the model stays as it starts."""
+        if 'det_token' in source.tensors:
+            raise ValueError('the checkpoint has no pos_embed, and PEYOLOS needs positions')
+        if self.sizes.table is None:
+            raise ValueError('the checkpoint has no positions, as those of PEViT: give the size of '
+                             'the images that the new table is for, --table-size H W')
+        self.cells['pos_embed'] = self._new_cells(self.sizes.table)
+
+    def _new_cells(self, size: tuple[int, int]) -> tuple[int, int]:
+        cells = size[0] // self.patch_size, size[1] // self.patch_size
+        if min(cells) < 1:
+            raise ValueError(f'a table for {size[0]}x{size[1]} has no patch of {self.patch_size}')
+        return cells
 
     def _of_yolos(self, name: str, table: Tensor, size: tuple[int, int] | None, option: str,
                   to: tuple[int, int] | None) -> tuple[Tensor, str]:
@@ -185,9 +202,7 @@ class _Tables:
     def _resize(self, name: str, patches: Tensor, size: tuple[int, int] | None, option: str,
                 to: tuple[int, int] | None) -> tuple[Tensor, str]:
         cells = infer_cells(patches.shape[1], self.source_patch, size, option)
-        new = cells if to is None else (to[0] // self.patch_size, to[1] // self.patch_size)
-        if min(new) < 1:
-            raise ValueError(f'a table for {to[0]}x{to[1]} has no patch of {self.patch_size}')
+        new = cells if to is None else self._new_cells(to)
         self.cells[name] = new
         how = '' if new == cells else 'patches {}x{} resized to {}x{}'.format(*cells, *new)
         return resize_rows(patches, cells, new), how
@@ -206,16 +221,17 @@ def _select_classes(source: Source, classes: str | None) -> dict[str, tuple[Tens
     return {name: (coco80_rows(value), how) for name, value in last.items()}
 
 
-def _shapes(source: Source, arch: Mapping, embedding: Embedding, queries: int,
-            values: Mapping[str, tuple[Tensor, str]], sizes: TableSizes) -> dict[str, torch.Size]:
+def _shapes(source: Source, arch: Mapping, embedding: Embedding, tables: _Tables,
+            values: Mapping[str, tuple[Tensor, str]]) -> dict[str, torch.Size]:
     """Names and shapes of the detector's tensors; () where nothing will be placed."""
-    dims = arch['embed_dims']
+    dims, queries = arch['embed_dims'], tables.queries
+    rows = 1 + math.prod(tables.cells['pos_embed']) + queries
     shapes = {'cls_token': (1, 1, dims), 'det_token': (1, queries, dims),
-              'pos_embed': (1, values['pos_embed'][0].shape[1], dims)}
+              'pos_embed': (1, rows, dims)}
     if 'mid_pos_embed' in values:
         rows = values['mid_pos_embed'][0].shape[2]
         shapes['mid_pos_embed'] = (arch['num_layers'] - 1, 1, rows, dims)
-    elif sizes.mid_table:
+    elif tables.sizes.mid_table:
         shapes['mid_pos_embed'] = ()
     shapes |= embedding.shapes(dims, source.tensors[KERNEL].shape[1])
     shapes |= block_shapes(arch)

@@ -92,6 +92,9 @@ class ProtectionUNet(BaseModule):
         x = F.pad(x, (0, -width % self.stride, 0, -height % self.stride), mode='replicate')
         if self.downscale > 1:
             x = F.pixel_unshuffle(x, self.downscale)
+        if not torch.jit.is_tracing():  # ONNX has no such layout
+            # A third faster on CPUs, forward and backward: convolutions reorder nothing.
+            x = x.contiguous(memory_format=torch.channels_last)
         skips = []
         for level, encoder in enumerate(self.encoders):
             x = encoder(F.max_pool2d(x, 2) if level else x)

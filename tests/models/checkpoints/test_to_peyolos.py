@@ -224,6 +224,21 @@ def test_resizing_keeps_what_is_constant(cells, to, value):
     torch.testing.assert_close(resized, torch.full((2, to[0] * to[1], 3), value))
 
 
+def test_the_classifier_of_encrypted_pictures_leaves_positions_as_they_start():
+    torch.manual_seed(0)
+    classifier = timm.create_model('pevit_tiny_patch16_224_mix', embed_dim=24, depth=3, num_heads=2)
+    state = classifier.state_dict()
+    converted, report = to_peyolos(state, 'timm', sizes=TableSizes(table=(64, 96)),
+                                   num_det_tokens=5)
+    detector = _check(state, converted, report)
+    trunk = detector.backbone.state_dict()
+    left = {name for name in trunk if f'backbone.{name}' not in converted}
+    assert left == {'pos_embed', 'det_token'}
+    assert trunk['pos_embed'].shape == (1, 1 + 4 * 6 + 5, 24)
+    # The kernel is one for mixed pictures already.
+    assert torch.equal(trunk[KERNEL], state[KERNEL])
+
+
 @given(st.tuples(*[st.integers(2, 6)] * 2), st.tuples(*[st.integers(2, 12)] * 2))
 def test_resizing_commutes_with_turning_rows_and_columns(cells, to):
     """Rows are rows: a table that was laid out the other way would not pass."""
@@ -246,7 +261,9 @@ def test_half_precision_stays():
     (timm_vit, 'timm', dict(sizes=TableSizes(table=(8, 64))), '8x64 has no patch of 16'),
     (timm_vit, 'timm', dict(grid=3), 'grid 3 does not divide'),
     (lambda: {k: v for k, v in timm_vit().items() if k != 'pos_embed'}, 'timm', dict(),
-     'no pos_embed, and PEYOLOS needs positions'),
+     'give the size of the images that the new table is for, --table-size'),
+    (lambda: {k: v for k, v in ReleasedYOLOS().state_dict().items() if 'pos_' not in k}, 'yolos',
+     dict(sizes=SIZES), 'no pos_embed, and PEYOLOS needs positions'),
 ])
 def test_what_is_refused(state, source, options, message):
     with pytest.raises(ValueError, match=message):
