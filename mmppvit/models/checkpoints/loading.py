@@ -18,8 +18,9 @@ from torch import Tensor, nn
 __all__ = ['adapt_state_dict', 'load_pretrained']
 
 # Parts of a YOLOSViT that the checkpoint which it grew from did not have.
-_NEW_IN_YOLOS = dict.fromkeys(('cls_token', 'det_token', 'mid_pos_embed', 'patch_embed.mixer.'),
-                              'not in the checkpoint')
+_NEW_IN_YOLOS = dict.fromkeys(
+    ('cls_token', 'det_token', 'pos_embed', 'mid_pos_embed', 'patch_embed.mixer.'),
+    'not in the checkpoint')
 
 
 def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = False) -> LoadReport:
