@@ -31,7 +31,7 @@ class InverseNetwork(Attacker):
     which has MSE, with what makes it stronger here. It learns from cut-outs encrypted anew. Its
     output agrees with what the encrypted picture tells for certain. And where mixing is known and
     in order it begins with what feature reconstruction finds, of which a stock is made in the
-    first third of the time; elsewhere with the encrypted picture.
+    first third of the time; elsewhere with what :class:`Starter` makes of the encrypted picture.
 
     Against shuffled pictures it is blind to the order: it learns what is probable anywhere, given
     the colours of the picture.
@@ -65,6 +65,7 @@ class InverseNetwork(Attacker):
         sampler = PairSampler(self.scheme, learn, self.seed)
         stock = None
         if self._reconstruction is None:
+            self._starter.fit(learn)
             checks = [self._triple([pair]) for pair in held]
         else:
             self._reconstruction.fit(learn, budget)

@@ -10,6 +10,7 @@ import mmppvit
 from mmppvit.attacks.catalogue import ATTACKERS, find_attackers
 from mmppvit.attacks.report.build import describe, ways_of_use
 from mmppvit.attacks.runner import AttackSettings
+from mmppvit.attacks.thumbnail import Starter
 from mmppvit.attacks.training import PairSampler
 from mmppvit.models.protection import load_protector, protect_picture
 from mmppvit.protection.scheme import learned_scheme
@@ -92,6 +93,18 @@ def test_results_of_other_schemes_stay_valid(settings, sealed, folder, tmp_path)
     moved = tmp_path / 'moved.safetensors'
     moved.write_bytes(Path(settings.protector).read_bytes())
     assert settings.digest('itn') == replace(settings, protector=str(moved)).digest('itn')
+
+
+def test_networks_begin_with_colours_that_were_foretold(settings):
+    """From the protected picture itself they would have to unlearn what it looks like first."""
+    material = settings.load()
+    starter = Starter(material.scheme)
+    victims = [(np.float32(victim.plain), victim.encrypted) for victim in material.victims]
+    before = np.mean([np.abs(starter(sealed) - plain).mean() for plain, sealed in victims])
+    starter.fit(material.pairs)
+    after = np.mean([np.abs(starter(sealed) - plain).mean() for plain, sealed in victims])
+    flat = np.mean([np.abs(plain - plain.mean((0, 1))).mean() for plain, _ in victims])
+    assert after < .9 * min(before, flat)
 
 
 def test_which_attackers_have_a_meaning(settings):
