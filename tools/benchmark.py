@@ -4,6 +4,7 @@
     python tools/benchmark.py sealed --threads 1 --out benchmarks/sealed.csv
     python tools/benchmark.py backbone --threads 2 --out benchmarks/backbone.csv
     python tools/benchmark.py peyolos --threads 2 --out benchmarks/peyolos.csv
+    python tools/benchmark.py protection --threads 1 --out benchmarks/protection.csv
     python tools/benchmark.py backbone --device cuda --amp --out benchmarks/backbone_gpu.csv
 
 Candidate and baseline take turns in one process, so that a machine that slows down slows both;
@@ -29,6 +30,7 @@ import mmppvit  # noqa: F401, must come before timm and mmdet
 import cv2
 import numpy as np
 import torch
+from benchmark_suites.protection import protection_cases
 from benchmark_suites.sealed import sealed_cases
 from benchmark_suites.transformers import backbone_cases, peyolos_cases
 from benchmark_suites.transforms import transform_cases
@@ -111,6 +113,7 @@ SUITES = {
     'sealed': (sealed_cases, peak_of_arrays, 50),
     'backbone': (backbone_cases, peak_of_tensors, 7),
     'peyolos': (peyolos_cases, peak_of_tensors, 7),
+    'protection': (protection_cases, peak_of_tensors, 20),
 }
 
 

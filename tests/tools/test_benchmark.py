@@ -129,3 +129,15 @@ def test_memory_is_that_of_the_call(monkeypatch):
     torch.ones(100 * benchmark.MIB)  # 400 MiB, freed at once
     grown = benchmark._grown_by(lambda: lambda: torch.ones(50 * benchmark.MIB), 1)
     assert 190 < grown < 260
+
+
+def test_protectors_give_the_same_in_pytorch_and_as_onnx(monkeypatch):
+    pytest.importorskip('onnxruntime')
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import numpy as np
+    from benchmark_suites.protection import protection_cases
+
+    light, _, mixing = protection_cases(argparse.Namespace(quick=True, threads=1))
+    protected, (exported, ) = light.candidate()(), light.baseline()()
+    assert np.abs(protected.astype(int) - exported).max() <= 1
+    assert mixing.baseline()().shape == (24, 32, 3)
