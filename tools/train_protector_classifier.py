@@ -37,6 +37,7 @@ from mmppvit.models.protection import load_protector, save_protector
 
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
@@ -157,6 +158,7 @@ def print_table(rows: dict[str, dict[str, float]]) -> None:
 
 def main() -> None:
     args = parse_args()
+    init_default_scope('mmdet')  # a runner does, and with --resume there may be none
     with plain_errors():
         recipe, sets = prepare(args)
         rows = {name: train_both(name, args, recipe, sets) for name in args.models}

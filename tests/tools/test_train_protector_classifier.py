@@ -10,6 +10,7 @@ from tests.classification.test_cifar import write_cifar10
 
 import pytest
 from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
@@ -31,7 +32,8 @@ def tool(run_tool, tmp_path, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(Runner, 'train', spy)
-            for kind in (MessageHub, Visualizer):  # a run within the same second has the same name
+            # A run within the same second has the same name, and a fresh process no scope.
+            for kind in (MessageHub, Visualizer, DefaultScope):
                 kind._instance_dict.clear()
             run_tool('train_protector_classifier.py', '--work-dir', tmp_path / 'work', '--models',
                      *models, *args)
