@@ -53,7 +53,7 @@ class ProtectionRecipe:
 
 
 PAPER = ProtectionRecipe()
-SAMPLE = ProtectionRecipe(epochs=16, protector_epochs=12, batch_size=32, lr=.05, warmup=20,
+SAMPLE = ProtectionRecipe(epochs=16, protector_epochs=12, batch_size=32, lr=.01, warmup=20,
                           protector='light')
 
 
