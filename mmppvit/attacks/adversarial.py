@@ -19,6 +19,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 __all__ = ['AdversarialReconstruction']
 
 
+_LEAST = 32  # three halvings, and 4x4 places of what is left
+
+
 def _discriminator(width: int = 32) -> nn.Sequential:
     """Scores of overlapping areas of 46 pixels, (B, 3, H, W) -> (B, 1, ...)."""
     layers, channels = [], 3
@@ -66,6 +69,10 @@ class AdversarialReconstruction(Attacker):
     def fit(self, pairs: Sequence[Pair], budget: Budget) -> None:
         if len(pairs) < 2:
             raise ValueError(f'a GAN needs at least 2 pictures, got {len(pairs)}')
+        smallest = min(min(pair.plain.shape[:2]) for pair in pairs)
+        if smallest < _LEAST:
+            raise ValueError(f'the discriminator looks at areas of {_LEAST} pixels a side or more, '
+                             f'and there is a picture of {smallest}; leave gan out of --attacks')
         half = len(pairs) // 2
         # Both are cut out by the same rules, which the discriminator must not learn to tell.
         encrypted = PairSampler(self.scheme, pairs[:half], self.seed)

@@ -50,3 +50,11 @@ def test_errors():
     with pytest.raises(ValueError, match='at least 2'):
         AdversarialReconstruction(Scheme()).fit(pairs[:1], Budget())
     assert AdversarialReconstruction.not_for(Scheme('mix+shuffle'))
+
+
+def test_pictures_that_are_too_small_are_named():
+    scheme = Scheme(patch_size=4)
+    attacker = AdversarialReconstruction(scheme, width=8, max_steps=1)
+    with pytest.raises(ValueError, match='there is a picture of 24; leave gan out of --attacks'):
+        attacker.fit(make_pairs(scheme, [img[:24, :32] for img in drawn_pictures(4)]), Budget())
+    attacker.fit(make_pairs(scheme, [img[:32, :32] for img in drawn_pictures(4)]), Budget())
