@@ -5,7 +5,7 @@
 # The mAP that is logged is the frozen detector's on protected 8-bit pictures: 0.578 after 6 epochs,
 # of 0.590 on plain ones; docs/learned-protection.md has the command and more. The protector is in
 # work_dirs/atss_pevit-tiny_light_bccd/protector.safetensors at the end. With a reconstructor that
-# it must beat: --cfg-options model.reconstructor.beta=1. Other weights of the detector:
+# it must beat (0.523): --cfg-options model.reconstructor.beta=10. Other weights of the detector:
 # --cfg-options model.checkpoint=FILE
 _base_ = '../bccd/atss_pevit-tiny_plain_bccd.py'
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 __all__ = ['adapt_state_dict', 'load_pretrained']
 
 # Parts of a YOLOSViT that the checkpoint which it grew from did not have.
-_NEW_IN_YOLOS = dict.fromkeys(
-    ('cls_token', 'det_token', 'pos_embed', 'mid_pos_embed', 'patch_embed.mixer.'),
-    'not in the checkpoint')
+_NEW_IN_YOLOS = dict.fromkeys(('cls_token', 'det_token', 'mid_pos_embed', 'patch_embed.mixer.'),
+                              'not in the checkpoint')
+_NEW_TO_PEVITS = {'pos_embed': 'not in the checkpoint, as those of PEViT have none'}
 
 
 def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = False) -> LoadReport:
@@ -85,7 +85,9 @@ def _fit_same_names(source: Source, shapes: Mapping[str, torch.Size]
     fitting = Fitting(source, shapes)
     for name in source.tensors:
         fitting.place(name)
-    return fitting.finish(_NEW_IN_YOLOS)
+    # Without its positions a trained detector is a damaged one, and a PEViT is whole.
+    grown = 'det_token' in source.tensors
+    return fitting.finish(_NEW_IN_YOLOS if grown else {**_NEW_IN_YOLOS, **_NEW_TO_PEVITS})
 
 
 def _not_built(name: str, shapes: Mapping[str, torch.Size], model: nn.Module) -> str | None:

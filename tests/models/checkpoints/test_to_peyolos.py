@@ -245,6 +245,11 @@ def test_the_classifier_of_encrypted_pictures_leaves_positions_as_they_start(tmp
     assert torch.equal(alone.blocks[2].attn.qkv.weight, state['blocks.2.attn.qkv.weight'])
     assert torch.equal(alone.pos_embed, before)
 
+    damaged = {name: value for name, value in alone.state_dict().items() if name != 'pos_embed'}
+    write_state_dict(tmp_path / 'b.safetensors', damaged)
+    with pytest.raises(ValueError, match=r'1 tensors missing, 0 unexpected, .*pos_embed'):
+        load_pretrained(alone, str(tmp_path / 'b.safetensors'))
+
 
 @given(st.tuples(*[st.integers(2, 6)] * 2), st.tuples(*[st.integers(2, 12)] * 2))
 def test_resizing_commutes_with_turning_rows_and_columns(cells, to):
