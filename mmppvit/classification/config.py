@@ -47,7 +47,7 @@ def classification_config(data: str, model: nn.Module, model_cfg: dict, encrypti
         default_scope='mmdet',
         model=dict(type='TimmClassifier', name=model_cfg['name'], kwargs=kwargs,
                    mixup=recipe.mixup, cutmix=recipe.cutmix,
-                   label_smoothing=recipe.label_smoothing),
+                   label_smoothing=recipe.label_smoothing, **(normalisation or {})),
         train_dataloader=dict(dataset=train, drop_last=True,
                               sampler=dict(type='DefaultSampler', shuffle=True), **loader),
         val_dataloader=dict(dataset=val, sampler=dict(type='DefaultSampler', shuffle=False),

@@ -1,6 +1,8 @@
 """A classifier of timm as a model of MMEngine."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import timm
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -24,15 +26,18 @@ class TimmClassifier(BaseModel):
         mixup (float): Parameter of mixup's beta distribution; 0 for none.
         cutmix (float): The same of CutMix.
         label_smoothing (float): Share of the target that goes to all classes alike.
+        mean (Sequence[float], optional): Of the channels, 0 to 1; default: the model's.
+        std (Sequence[float], optional): The same.
     """
 
     def __init__(self, name: str, kwargs: dict, mixup: float = 0., cutmix: float = 0.,
-                 label_smoothing: float = 0.) -> None:
+                 label_smoothing: float = 0., mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None) -> None:
         super().__init__()
         self.model = timm.create_model(name, **kwargs)
         facts = resolve_model_data_config(self.model)
-        for key in ('mean', 'std'):
-            value = torch.tensor(facts[key]).view(1, -1, 1, 1) * 255
+        for key, values in (('mean', mean), ('std', std)):
+            value = torch.tensor(values or facts[key]).view(1, -1, 1, 1) * 255
             self.register_buffer(key, value, persistent=False)
         self.mixup = None
         if mixup > 0 or cutmix > 0:
