@@ -73,6 +73,7 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
     add('--img-size', kind=int, text='side of the plain picture, in whole patches')
     add('--crop', text='least share of a picture that a training crop shows; 1 keeps its scale, as '
         'pretraining for a detector wants')
+    add('--hflip', text='share of the pictures that are mirrored')
     add('--crop-pct', text='share of the shorter side that evaluation looks at, None for what '
         'timm has of the model')
     add('--epochs', kind=int)
@@ -96,7 +97,8 @@ def _default(option: str) -> str:
 
 def choose_recipe(args: argparse.Namespace) -> Recipe:
     names = ('epochs', 'batch_size', 'lr', 'weight_decay', 'warmup_epochs', 'drop_path', 'mixup',
-             'cutmix', 'label_smoothing', 'img_size', 'crop', 'crop_pct', 'ema_decay')
+             'cutmix', 'label_smoothing', 'img_size', 'crop', 'hflip', 'crop_pct',
+             'ema_decay')
     return (DEIT if args.data else SAMPLE).override(
         auto_augment=args.aa, **{name: getattr(args, name) for name in names})
 

@@ -71,8 +71,8 @@ def _data_set(root: os.PathLike, model: nn.Module, encryption: dict, recipe: Rec
     transform = dict(input_size=recipe.img_size, interpolation=facts['interpolation'],
                      mean=tuple(facts['mean']), std=tuple(facts['std']))
     if training:
-        transform.update(scale=(recipe.crop, 1.), auto_augment=recipe.auto_augment or None,
-                         color_jitter=None)
+        transform.update(scale=(recipe.crop, 1.), hflip=recipe.hflip,
+                         auto_augment=recipe.auto_augment or None, color_jitter=None)
     else:
         transform.update(crop_pct=recipe.crop_pct or facts['crop_pct'])
     return dict(type='EncryptedImageFolder', root=str(root), transform=transform,

@@ -11,8 +11,9 @@ class Recipe:
     """How to train; the defaults are DeiT's (Touvron et al., arXiv 2012.12877).
 
     ``lr`` is the learning rate at 512 pictures a step and is scaled with their number; ``crop``
-    the least share of a picture that a training crop shows; ``crop_pct`` the share of the shorter
-    side that evaluation looks at, None for what the model says.
+    the least share of a picture that a training crop shows; ``hflip`` the share of pictures that
+    are mirrored; ``crop_pct`` the share of the shorter side that evaluation looks at, None for what
+    the model says.
     """
     epochs: int = 300
     batch_size: int = 128
@@ -25,6 +26,7 @@ class Recipe:
     label_smoothing: float = .1
     auto_augment: str = 'rand-m9-mstd0.5-inc1'
     crop: float = .08
+    hflip: float = .5
     crop_pct: float | None = None
     ema_decay: float = .9999
     img_size: int = 224

@@ -78,3 +78,39 @@ def test_errors(option, value, error, data_set, run_tool, capsys):
         run_tool('crop_objects.py', *(part for key, given in options.items()
                                       for part in (key, data_set / given)))
     assert error in capsys.readouterr().err
+
+
+def _spot(path) -> tuple[float, float]:
+    """Row and column of the middle of what is white."""
+    rows, columns = np.nonzero(cv2.imread(str(path))[..., 0] > 127)
+    return rows.mean(), columns.mean()
+
+
+def test_directions_say_where_the_object_lies(data_set, run_tool):
+    run_tool('crop_objects.py', '--ann', data_set / 'ann.json', '--img-dir', data_set / 'images',
+             '--out', data_set / 'out', '--size', 20, '--shift', .3, '--directions',
+             '--max-per-class', 60)
+    by_class = {name: [_spot(path) for path in data_set.glob(f'out/*/a_{name}/*')]
+                for name in ('middle', 'left', 'right', 'above', 'below')}
+    assert sum(map(len, by_class.values())) == 60, 'eight objects, cut at sixty places'
+    assert all(by_class.values())
+    for name, spots in by_class.items():
+        for row, column in spots:
+            down, right = row - 9.5, column - 9.5
+            if name == 'middle':
+                assert max(abs(down), abs(right)) < 5
+            else:
+                across, sign = dict(left=(right, -1), right=(right, 1), above=(down, -1),
+                                    below=(down, 1))[name]
+                assert sign * across >= max(abs(down), abs(right)) - 1 > 2
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (['--shift', .6], 'leaves the object: choose 0 to 0.5'),
+    (['--directions'], 'add --shift 0.5')])
+def test_options_that_make_no_sense(data_set, run_tool, capfd, options, message):
+    with pytest.raises(SystemExit):
+        run_tool('crop_objects.py', '--ann', data_set / 'ann.json', '--img-dir',
+                 data_set / 'images', '--out', data_set / 'out', *options)
+    assert not (data_set / 'out').exists()
+    assert message in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""What the model of a classifier's run is fed."""
+"""What the options of a classifier's run do to its pictures, and to what the model is fed."""
 from __future__ import annotations
 
 from mmppvit.classification import write_drawn_classes
@@ -6,24 +6,38 @@ from mmppvit.classification.choice import build_classifier
 from mmppvit.classification.config import classification_config
 from mmppvit.classification.recipe import SAMPLE
 
+import numpy as np
 import pytest
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
+from PIL import Image
 
 PEVIT = dict(name='pevit_tiny_patch16_224', kwargs=dict(embed_dim=32, depth=1, num_heads=2))
 IMAGENET = dict(mean=(.485, .456, .406), std=(.229, .224, .225))
 
 
+def _config(folder, **options) -> dict:
+    model, kwargs = build_classifier(**PEVIT, img_size=32, patch_size=16, grid=1)
+    return classification_config(
+        str(write_drawn_classes(folder, 6, 6, 32)), model, dict(name=PEVIT['name'], kwargs=kwargs),
+        dict(name='plain'), SAMPLE.override(img_size=32, batch_size=4, **options.pop('recipe', {})),
+        **options)
+
+
+@pytest.mark.parametrize(('hflip', 'mirrored'), [(0., False), (1., True)])
+def test_pictures_keep_their_scale_and_side(tmp_path, hflip, mirrored):
+    cfg = _config(tmp_path, recipe=dict(crop=1., hflip=hflip))
+    data = DATASETS.build(cfg.train_dataloader.dataset)
+    for index, (path, _) in enumerate(data.samples):
+        img = np.asarray(Image.open(path))
+        fed = data[index]['inputs'].permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(fed, img[:, ::-1] if mirrored else img)
+
+
 @pytest.mark.parametrize('normalisation', [
     None, dict(mean=(.7, .6, .5), std=(.05, .1, .2)), dict(std=(.05, .1, .2))])
 def test_fed_what_a_detector_of_the_same_normalisation_is_fed(tmp_path, normalisation):
-    recipe = SAMPLE.override(img_size=32, batch_size=4)
-    model, kwargs = build_classifier(**PEVIT, img_size=32, patch_size=16, grid=1)
-    cfg = classification_config(
-        str(write_drawn_classes(tmp_path, 6, 6, 32)), model,
-        dict(name=PEVIT['name'], kwargs=kwargs), dict(name='plain'), recipe,
-        normalisation=normalisation)
-    classifier = MODELS.build(cfg.model).eval()
+    classifier = MODELS.build(_config(tmp_path, normalisation=normalisation).model).eval()
     fed = []
     classifier.model.register_forward_pre_hook(lambda module, args: fed.append(args[0]))
     rgb = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
