@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mmppvit.attacks.attacker import Attacker, Budget, Pair, Recovery
 from mmppvit.attacks.feature_reconstruction import total_variation
 from mmppvit.attacks.networks import RestoringNetwork, to_image, to_tensor
-from mmppvit.attacks.thumbnail import Starter
+from mmppvit.attacks.starter import Starter
 from mmppvit.attacks.training import PairSampler, seeded, train
 from mmppvit.encryption import Scheme
 

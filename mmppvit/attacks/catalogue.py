@@ -9,8 +9,8 @@ __all__ = ['ATTACKERS', 'find_attackers']
 
 ATTACKERS = {  # in the order of the report
     'thumbnail': 'mmppvit.attacks.thumbnail:ThumbnailAttacker',
-    'poisson': 'mmppvit.attacks.thumbnail:PoissonThumbnail',
-    'thumbnail-learned': 'mmppvit.attacks.thumbnail:LearnedThumbnail',
+    'poisson': 'mmppvit.attacks.poisson:PoissonThumbnail',
+    'thumbnail-learned': 'mmppvit.attacks.learned_thumbnail:LearnedThumbnail',
     'jigsaw-mgc': 'mmppvit.attacks.jigsaw:JigsawMGC',
     'jigsaw-blind': 'mmppvit.attacks.jigsaw:JigsawBlind',
     'jigsaw-learned': 'mmppvit.attacks.jigsaw:JigsawLearned',

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mmppvit.attacks.attacker import Attacker, Budget, Pair, Recovery
 from mmppvit.attacks.networks import KnownMixing, to_image, to_tensor
-from mmppvit.attacks.thumbnail import Starter
+from mmppvit.attacks.starter import Starter
 from mmppvit.encryption import Scheme, split_patches
 
 import numpy as np

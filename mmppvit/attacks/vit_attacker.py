@@ -11,7 +11,7 @@ from mmppvit.attacks.networks import (
     to_image,
     to_tensor,
 )
-from mmppvit.attacks.thumbnail import Starter
+from mmppvit.attacks.starter import Starter
 from mmppvit.attacks.training import PairSampler, part_of, seeded, split_pairs, train
 from mmppvit.encryption import Scheme, unshuffle_patches
 

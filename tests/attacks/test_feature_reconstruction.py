@@ -8,7 +8,8 @@ from mmppvit.attacks.feature_reconstruction import (
     total_variation,
 )
 from mmppvit.attacks.networks import to_tensor
-from mmppvit.attacks.thumbnail import PoissonThumbnail, ThumbnailAttacker
+from mmppvit.attacks.poisson import PoissonThumbnail
+from mmppvit.attacks.thumbnail import ThumbnailAttacker
 from mmppvit.encryption import Scheme
 from tests.attacks.reconstruction_cases import Blurred, drawn_pictures, make_pairs, psnr
 

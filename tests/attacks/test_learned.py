@@ -10,7 +10,7 @@ import mmppvit
 from mmppvit.attacks.catalogue import ATTACKERS, find_attackers
 from mmppvit.attacks.report.build import describe, ways_of_use
 from mmppvit.attacks.runner import AttackSettings
-from mmppvit.attacks.thumbnail import Starter
+from mmppvit.attacks.starter import Starter
 from mmppvit.attacks.training import PairSampler
 from mmppvit.models.protection import load_protector, protect_picture
 from mmppvit.protection.scheme import learned_scheme
