@@ -22,6 +22,8 @@ import cv2
 import numpy as np
 from pycocotools.coco import COCO
 
+MIDDLE = .2  # share of an object by which a crop may miss its middle and still be said to show it
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -86,7 +88,7 @@ def aim(item: dict, name: str, stem: str, args: argparse.Namespace, rng: np.rand
 
 def direction(right: float, down: float) -> str:
     """Where an object lies in a crop that was moved by these shares of it."""
-    if max(abs(right), abs(down)) < .2:
+    if max(abs(right), abs(down)) < MIDDLE:
         return 'middle'
     if abs(right) > abs(down):
         return 'left' if right > 0 else 'right'
@@ -129,8 +131,9 @@ def check_options(args: argparse.Namespace) -> None:
         raise FileNotFoundError(f'no annotation file {args.ann}')
     if not 0 <= args.shift <= .5:
         raise ValueError(f'--shift {args.shift} leaves the object: choose 0 to 0.5')
-    if args.directions and not args.shift:
-        raise ValueError('--directions without --shift would have one direction: add --shift 0.5')
+    if args.directions and args.shift <= MIDDLE:
+        raise ValueError(f'--directions with --shift {args.shift} would know the middle only: '
+                         'choose --shift 0.5')
 
 
 def crop_all(args: argparse.Namespace) -> dict[str, int]:

@@ -107,7 +107,8 @@ def test_directions_say_where_the_object_lies(data_set, run_tool):
 
 @pytest.mark.parametrize(('options', 'message'), [
     (['--shift', .6], 'leaves the object: choose 0 to 0.5'),
-    (['--directions'], 'add --shift 0.5')])
+    (['--directions'], 'choose --shift 0.5'),
+    (['--directions', '--shift', .1], 'choose --shift 0.5')])
 def test_options_that_make_no_sense(data_set, run_tool, capfd, options, message):
     with pytest.raises(SystemExit):
         run_tool('crop_objects.py', '--ann', data_set / 'ann.json', '--img-dir',
