@@ -97,8 +97,7 @@ def _default(option: str) -> str:
 
 def choose_recipe(args: argparse.Namespace) -> Recipe:
     names = ('epochs', 'batch_size', 'lr', 'weight_decay', 'warmup_epochs', 'drop_path', 'mixup',
-             'cutmix', 'label_smoothing', 'img_size', 'crop', 'hflip', 'crop_pct',
-             'ema_decay')
+             'cutmix', 'label_smoothing', 'img_size', 'crop', 'hflip', 'crop_pct', 'ema_decay')
     return (DEIT if args.data else SAMPLE).override(
         auto_augment=args.aa, **{name: getattr(args, name) for name in names})
 

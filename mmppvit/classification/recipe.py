@@ -43,6 +43,12 @@ class Recipe:
             if getattr(recipe, name) < 1:
                 raise ValueError(f'--{name.replace("_", "-")} must be at least 1, got '
                                  f'{getattr(recipe, name)}')
+        for name, share in (('crop', recipe.crop), ('crop-pct', recipe.crop_pct)):
+            if share is not None and not 0 < share <= 1:
+                raise ValueError(f'--{name} {share} is no share of a picture: choose more than 0, '
+                                 'and 1 for the whole')
+        if not 0 <= recipe.hflip <= 1:
+            raise ValueError(f'--hflip {recipe.hflip} is no share of the pictures: choose 0 to 1')
         if recipe.mixes_up and recipe.batch_size % 2:
             raise ValueError(f'--batch-size {recipe.batch_size} is odd, and mixup and cutmix pair '
                              'pictures up: choose an even one, or --mixup 0 --cutmix 0')

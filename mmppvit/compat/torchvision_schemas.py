@@ -20,7 +20,7 @@ SCHEMAS = dict(
     nms='nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
     qnms='qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
 
-# torch.library takes a declaration back when its handle is collected.
+# A declaration is taken back when its handle is collected.
 _handles = []
 
 

@@ -86,7 +86,7 @@ class _TTA(BaseTTAModel):
         self.module = module
 
     def merge_preds(self, data_samples_list):
-        raise NotImplementedError
+        return data_samples_list
 
 
 class _Distributed(MMDistributedDataParallel):

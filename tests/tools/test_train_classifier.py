@@ -114,6 +114,9 @@ ERRORS = [
     (['--batch-size', 32], 'fewer than a batch'),
     (['--batch-size', 7, '--mixup', .8], 'odd'),
     (['--launcher', 'pytorch'], '--data'),
+    (['--crop', 1.5], '1 for the whole'),
+    (['--crop-pct', 0], '1 for the whole'),
+    (['--hflip', -1], 'choose 0 to 1'),
 ]
 
 

@@ -1,6 +1,7 @@
 """Distances between pictures as networks see them, for a protector to make large."""
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ __all__ = ['BackboneDistance', 'FeatureDistance', 'RandomFeatureDistance', 'VGGD
 _MEAN, _STD = (.485, .456, .406), (.229, .224, .225)  # ImageNet's, of RGB from 0 to 1
 
 
-class FeatureDistance(nn.Module):
+class FeatureDistance(nn.Module, ABC):
     """Mean squared difference of frozen features; Ito et al. 2021, the second term of the loss.
 
     Args:
@@ -27,9 +28,9 @@ class FeatureDistance(nn.Module):
         super().__init__()
         self.crop = crop
 
+    @abstractmethod
     def features(self, pictures: Tensor) -> Sequence[Tensor]:
         """RGB of range 0 to 1, (B, 3, H, W) -> maps (B, C_k, H_k, W_k)."""
-        raise NotImplementedError
 
     def forward(self, protected: Tensor, plain: Tensor) -> Tensor:
         """RGB of range 0 to 1, (B, 3, H, W) each -> the mean over all maps, a float32 scalar."""
