@@ -1,16 +1,12 @@
 """Object detection on images that people cannot read: plug-ins for MMDetection 3.x.
 
-``custom_imports = dict(imports=['mmppvit'])`` in a config registers everything. Without
-MMDetection only :mod:`mmppvit.encryption` is there, which needs NumPy alone.
+``custom_imports = dict(imports=['mmppvit'])`` in a config makes everything available by name:
+MMDetection's registries import :mod:`mmppvit.register` when they are first asked for a module.
+This module itself needs nothing but the standard library, so that owners of images can seal them
+without PyTorch.
 """
-from importlib.util import find_spec
+from mmppvit.compat.on_import import hook_into_imports
 
-__version__ = '0.1.0'
+__version__ = '0.2.0.dev0'
 
-if find_spec('mmdet') is not None:
-    from mmppvit.compat import apply as _apply_compat
-
-    _apply_compat()  # before anything that imports mmcv.ops or torchvision
-
-    from mmppvit import classification, datasets, engine, models  # noqa: F401
-    from mmppvit.visualization import sealed_visualizer  # noqa: F401
+hook_into_imports()

@@ -1,4 +1,4 @@
-"""Fixtures of all tests; ``data`` finds the real pictures."""
+"""Fixtures of all tests; ``data`` finds the real images."""
 from __future__ import annotations
 
 import json
@@ -6,14 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import mmppvit  # noqa: F401, has to come before anything that imports mmcv.ops
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
-from mmppvit.encryption import Key, Scheme
-from mmppvit.sealed import SealJob, seal_dataset
-
 import hypothesis
 import pytest
 import torch
+
+import mmppvit.register  # noqa: F401
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from mmppvit.encryption import Key, Scheme
+from mmppvit.sealed import SealJob, seal_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,7 +28,7 @@ def _folder(name: str) -> Path:
     path = Path(os.environ.get('MMPPVIT_DATA', ROOT / 'data')).expanduser() / name
     if path.is_dir():
         return path
-    message = f'no real pictures at {path}: set MMPPVIT_DATA to the folder that has {name}'
+    message = f'no real images at {path}: set MMPPVIT_DATA to the folder that has {name}'
     if os.environ.get('MMPPVIT_REQUIRE_DATA'):
         pytest.fail(message)
     pytest.skip(message)
@@ -42,7 +42,7 @@ def bccd() -> Path:
 
 @pytest.fixture(scope='session')
 def coco_mini() -> Path:
-    """Folder with a few pictures of COCO in COCO's layout."""
+    """Folder with a few images of COCO in COCO's layout."""
     return _folder('coco_mini')
 
 
@@ -60,7 +60,7 @@ def tools() -> Path:
 
 @dataclass(frozen=True)
 class SealedShapes:
-    """Drawn pictures and what was made of them: ``root/<scheme>/{train,val}2017``."""
+    """Drawn images and what was made of them: ``root/<scheme>/{train,val}2017``."""
     plain: Path
     root: Path
     key_file: Path
@@ -72,9 +72,9 @@ class SealedShapes:
 
 @pytest.fixture(scope='session')
 def sealed_shapes(tmp_path_factory) -> SealedShapes:
-    """Small sealed data sets of drawn pictures; tests that change files copy them first."""
+    """Small sealed data sets of drawn images; tests that change files copy them first."""
     folder = tmp_path_factory.mktemp('sealed_shapes')
-    plain = write_drawn_shapes(folder / 'plain', 6, 3, (128, 96))
+    plain = write_synthetic_shapes(folder / 'plain', 6, 3, (128, 96))
     key = Key.create(folder / 'owner.key')
     for name in ('mix', 'mix+shuffle', 'mix+center+shuffle'):
         scheme = Scheme(name, center_strength=.75 if 'center' in name else 0.)

@@ -3,15 +3,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmppvit.models.protection import ProtectionUNet, save_protector
-
 import torch
+
+from mmppvit.models.protectors import ProtectionUNet, save_protector
 
 __all__ = ['tiny_protector', 'write_protector']
 
 
 def tiny_protector(seed: int = 0, **options) -> ProtectionUNet:
-    """In eval mode; its pictures are far from flat."""
+    """In eval mode; its images are far from flat."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = ProtectionUNet(**{'arch': (4, 8), **options})

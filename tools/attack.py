@@ -12,15 +12,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from mmppvit.atomic import write_atomic
-from mmppvit.attacks.catalogue import ATTACKERS, find_attackers
-from mmppvit.attacks.detector_ap import VictimDetector
-from mmppvit.attacks.material import Material
-from mmppvit.attacks.plain_detector import describe_detector, load_detector
-from mmppvit.attacks.report import build_report, picture_rows, write_page
+from mmppvit.attacks.attack_data import AttackData
+from mmppvit.attacks.attackers.catalogue import ATTACKERS, find_attackers
+from mmppvit.attacks.judges.detector_ap import VictimDetector
+from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
+from mmppvit.attacks.judges.plain_detector import describe_detector, load_detector
+from mmppvit.attacks.report import build_report, image_rows, write_page
 from mmppvit.attacks.runner import AttackSettings, load_recoveries, run_attacks
-from mmppvit.attacks.truth import read_truth
-from mmppvit.cli import plain_errors
+from mmppvit.cli.console import plain_errors
+from mmppvit.utils.atomic import write_atomic
 
 import torch
 from rich.console import Console
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--sealed', required=True, help='folder of the sealed data set')
-    parser.add_argument('--plain', required=True, help='folder of pictures it was sealed from')
+    parser.add_argument('--plain', required=True, help='folder of images it was sealed from')
     parser.add_argument('--out', required=True, type=Path, help='folder for the report')
     parser.add_argument('--attacks', default='all',
                         help=f'all, or some of {",".join(ATTACKERS)}')
@@ -41,9 +41,9 @@ def parse_args() -> argparse.Namespace:
                         'too')
     parser.add_argument('--budget', type=float, default=60, help='minutes of learning, all '
                         'attackers together, in equal parts; default 60')
-    parser.add_argument('--num-victims', type=int, default=24, help='pictures to attack')
+    parser.add_argument('--num-victims', type=int, default=24, help='images to attack')
     parser.add_argument('--num-pairs', type=int, default=400,
-                        help='pictures for the attackers to learn from, at most')
+                        help='images for the attackers to learn from, at most')
     parser.add_argument('--scale', type=int, default=0, help='which of the sealed scales')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--threads', type=int, default=1, help='CPU threads of an attacker')
@@ -52,14 +52,14 @@ def parse_args() -> argparse.Namespace:
     detector = parser.add_argument_group(
         'average precision of a detector on what was recovered, all three or none')
     detector.add_argument('--detector', metavar='CONFIG', type=Path,
-                          help='config of a detector that was trained on plain pictures')
+                          help='config of a detector that was trained on plain images')
     detector.add_argument('--checkpoint', type=Path, help='its weights')
     detector.add_argument('--ann', type=Path, nargs='+', metavar='COCO_JSON',
-                          help='boxes of the plain pictures, in one file or several')
+                          help='boxes of the plain images, in one file or several')
     return parser.parse_args()
 
 
-def load_judge(args: argparse.Namespace, settings: AttackSettings, material: Material
+def load_judge(args: argparse.Namespace, settings: AttackSettings, material: AttackData
                ) -> tuple[VictimDetector | None, dict[str, str] | None]:
     """The detector that --detector asks for, and its files by kind; None and None without.
 
@@ -75,7 +75,7 @@ def load_judge(args: argparse.Namespace, settings: AttackSettings, material: Mat
                          'belong together')
     torch.set_num_threads(settings.threads)
     detector = load_detector(args.detector, args.checkpoint)
-    judge = VictimDetector(detector, read_truth(*args.ann), settings.sealed, settings.scale,
+    judge = VictimDetector(detector, read_plain_boxes(*args.ann), settings.sealed, settings.scale,
                            material.victims, settings.seed)
     return judge, describe_detector(args.detector, args.checkpoint, args.ann)
 
@@ -97,7 +97,7 @@ def main() -> None:
                      for result in results if result.status == 'done'}
         report = build_report(settings, material, results, recovered, judge, files)
         write_atomic(args.out / 'report.json', json.dumps(report, indent=1).encode())
-        write_page(args.out / 'report.html', report, picture_rows(material, report, recovered))
+        write_page(args.out / 'report.html', report, image_rows(material, report, recovered))
     print_table(report)
     print('\n'.join(report['verdict']))
     print(f'The report: {args.out / "report.html"}')
@@ -107,7 +107,7 @@ def main() -> None:
 def print_table(report: dict) -> None:
     below = any(row['below_as_it_is'] for row in report['rows'])
     table = Table(title=f'{report["sealed"]}: {report["scheme_text"]}',
-                  caption='< less than the sealed picture as it is' if below else None)
+                  caption='< less than the sealed image as it is' if below else None)
     table.add_column('attacker')
     for column in report['columns']:
         table.add_column(column['title'], justify='right')

@@ -1,6 +1,6 @@
-"""Look at a config's data: what its pipeline makes of a picture, plain beside encrypted.
+"""Look at a config's data: what its pipeline makes of an image, plain beside encrypted.
 
-Of shuffled pictures the layout is shown as well, to whoever has the key; boxes belong to it.
+Of shuffled images the layout is shown as well, to whoever has the key; boxes belong to it.
 """
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import mmppvit  # noqa: F401, before mmdet, which needs what it makes up for
-from mmppvit.config import load_config
 from mmppvit.datasets import CenterPatches, MixSubPatches, SealedCocoDataset, ShufflePatches
 from mmppvit.encryption import unshuffle_patches
+from mmppvit.utils.config_files import load_config
 from mmppvit.visualization import (
-    distinct_colours,
+    distinct_colors,
     draw_instances,
     enlarge,
-    picture_grid,
-    save_picture,
+    image_grid,
+    save_image,
 )
 
 import matplotlib.pyplot as pyplot
@@ -39,11 +38,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
     parser.add_argument('--output-dir', type=Path, default=Path('work_dirs/browse'),
-                        help='receives a PNG for each picture (default: %(default)s)')
-    parser.add_argument('--num', type=int, default=20, help='pictures (default: %(default)s)')
+                        help='receives a PNG for each image (default: %(default)s)')
+    parser.add_argument('--num', type=int, default=20, help='images (default: %(default)s)')
     parser.add_argument('--not-show', action='store_true', help='only write files')
     parser.add_argument('--show-interval', type=float, default=2.,
-                        help='seconds a picture stays in the window (default: %(default)s)')
+                        help='seconds an image stays in the window (default: %(default)s)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction,
         help='override the config: key=value, key="[a,b]", key=a,b or key="[(a,b),(c,d)]"')
@@ -57,7 +56,7 @@ def leaf_datasets(dataset) -> list[BaseDataset]:
     if not hasattr(dataset, 'dataset'):
         return [dataset]
     if hasattr(dataset, 'pipeline'):
-        raise SystemExit(f'{type(dataset).__name__} combines several pictures into one, which '
+        raise SystemExit(f'{type(dataset).__name__} combines several images into one, which '
                          'this tool cannot take apart: browse the data set inside of it')
     return leaf_datasets(dataset.dataset)
 
@@ -70,7 +69,7 @@ def run_pipeline(dataset: BaseDataset, index: int) -> list[tuple[str, dict]] | N
     """Title and results before the first encryption step and after the last one.
 
     Both come from one pass, so that random augmentation is the same in both. One entry if no
-    step encrypts; None if the pipeline drops the picture.
+    step encrypts; None if the pipeline drops the image.
     """
     steps = [step for step in dataset.pipeline.transforms
              if not isinstance(step, PackDetInputs)]
@@ -98,7 +97,7 @@ def run_pipeline(dataset: BaseDataset, index: int) -> list[tuple[str, dict]] | N
 
 
 def show_layout(title: str, results: dict) -> list[tuple[str, dict]]:
-    """The stage; of a shuffled picture its layout with the boxes, and the picture without."""
+    """The stage; of a shuffled image its layout with the boxes, and the image without."""
     if 'patch_order' not in results:
         return [(title, results)]
     side = results['sealed']['patch_size'] // results['sealed']['grid']
@@ -107,7 +106,7 @@ def show_layout(title: str, results: dict) -> list[tuple[str, dict]]:
 
 
 def less_boxes(results: dict) -> dict:
-    """Without boxes and masks if the picture is shuffled: they belong to its layout."""
+    """Without boxes and masks if the image is shuffled: they belong to its layout."""
     if 'patch_order' not in results:
         return results
     return {key: value for key, value in results.items() if not key.startswith('gt_')}
@@ -124,7 +123,7 @@ def set_annotations(stages: list[dict], source: dict) -> None:
 
 
 def draw_stage(results: dict, metainfo: dict, size: tuple[int, int]) -> np.ndarray:
-    """Picture, boxes and masks of one stage as RGB uint8, pixels enlarged to ``size``."""
+    """Image, boxes and masks of one stage as RGB uint8, pixels enlarged to ``size``."""
     img = np.ascontiguousarray(np.clip(results['img'], 0, 255).astype(np.uint8)[..., ::-1])
     scale = np.array([size[0] / img.shape[1], size[1] / img.shape[0]] * 2)
     labels = results.get('gt_bboxes_labels', np.zeros(0, int))
@@ -137,7 +136,7 @@ def draw_stage(results: dict, metainfo: dict, size: tuple[int, int]) -> np.ndarr
     classes = metainfo['classes']
     palette = metainfo.get('palette') or ()
     if len(palette) < len(classes):
-        palette = distinct_colours(len(classes))
+        palette = distinct_colors(len(classes))
     return draw_instances(enlarge(img, size), boxes, [classes[k] for k in labels],
                           [tuple(palette[k]) for k in labels], masks)
 
@@ -155,11 +154,11 @@ def side_by_side(stages: list[tuple[str, dict]], metainfo: dict) -> np.ndarray:
         size = (round(width * zoom[0]), round(height * zoom[1]))
         panels.append(draw_stage(results, metainfo, size))
         titles.append(f'{title}, {width}x{height}')
-    return picture_grid([panels], titles)
+    return image_grid([panels], titles)
 
 
-def pictures(datasets: list[BaseDataset]) -> Iterator[tuple[str, np.ndarray]]:
-    """File name and drawn picture of every item, data set by data set."""
+def images(datasets: list[BaseDataset]) -> Iterator[tuple[str, np.ndarray]]:
+    """File name and drawn image of every item, data set by data set."""
     for dataset in datasets:
         for index in range(len(dataset)):
             stages = run_pipeline(dataset, index)
@@ -178,7 +177,7 @@ def free_path(folder: Path, stem: str, taken: set[Path]) -> Path:
 
 
 class Window:
-    """Shows pictures where there is a display, and does nothing elsewhere."""
+    """Shows images where there is a display, and does nothing elsewhere."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -200,13 +199,13 @@ def main() -> None:
     datasets = leaf_datasets(DATASETS.build(cfg[f'{args.split}_dataloader'].dataset))
     total = min(args.num, sum(len(dataset) for dataset in datasets))
     window, taken = None if args.not_show else Window(args.show_interval), set()
-    items = islice(pictures(datasets), args.num)
-    for stem, picture in track(items, 'Drawing', total=total):
+    items = islice(images(datasets), args.num)
+    for stem, image in track(items, 'Drawing', total=total):
         path = free_path(args.output_dir, stem, taken)
-        save_picture(picture, path)
+        save_image(image, path)
         if window is not None:
-            window.show(picture, path.name)
-    print(f'{len(taken)} pictures are in {args.output_dir}')
+            window.show(image, path.name)
+    print(f'{len(taken)} images are in {args.output_dir}')
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmppvit.attacks.comparison import (
+from mmppvit.attacks.comparison.plane import (
     MEASURES,
     Point,
     front,
@@ -20,9 +20,9 @@ from mmppvit.attacks.comparison import (
     sentences,
     write_csv,
 )
-from mmppvit.attacks.comparison_plot import write_plot
-from mmppvit.attacks.comparison_reading import read_points
-from mmppvit.cli import plain_errors
+from mmppvit.attacks.comparison.plot import write_plot
+from mmppvit.attacks.comparison.reading import read_points
+from mmppvit.cli.console import plain_errors
 
 from rich.console import Console
 from rich.markup import escape

@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 
-import mmppvit  # noqa: F401, must come before timm
-from mmppvit.cli import plain_errors
+from mmppvit.cli.console import plain_errors
 from mmppvit.models.checkpoints import (
     SOURCES,
     LoadReport,

@@ -4,7 +4,7 @@
     python tools/train_classifier.py --data crops --encrypt mi --model-kwargs depth=3
 
 With --shift and --directions the classes also say where in a crop the object lies. A classifier of
-those knows more of what a detector is asked; mirrored pictures would lie, so train it by --hflip 0.
+those knows more of what a detector is asked; mirrored images would lie, so train it by --hflip 0.
 """
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-import mmppvit  # noqa: F401, must come before torch's relatives
-from mmppvit.cli import plain_errors, progress_bar
-from mmppvit.sealed.pictures import decode_picture, path_within
+from mmppvit.cli.console import plain_errors, progress_bar
+from mmppvit.sealed.image_files import decode_image, path_within
 
 import cv2
 import numpy as np
@@ -29,11 +28,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--ann', required=True, help='COCO json')
-    parser.add_argument('--img-dir', required=True, type=Path, help='folder of its pictures')
+    parser.add_argument('--img-dir', required=True, type=Path, help='folder of its images')
     parser.add_argument('--out', required=True, type=Path, help='gets train/CLASS/ and val/CLASS/')
     parser.add_argument('--size', type=int, default=96, help='side of a crop in pixels')
     parser.add_argument('--scale', type=float, default=1.,
-                        help='pixels of the crop per pixel of the picture: as the detector resizes')
+                        help='pixels of the crop per pixel of the image: as the detector resizes')
     parser.add_argument('--max-per-class', type=int, default=1000, help='crops of a class')
     parser.add_argument('--shift', type=float, default=0.,
                         help='move the middle of a crop by up to this share of the object, 0.5 for '
@@ -43,16 +42,16 @@ def parse_args() -> argparse.Namespace:
                         help='five classes of each: the object lies in the middle of the crop, or '
                         'left, right, above or below; with --shift')
     parser.add_argument('--background', type=int, default=0,
-                        help='also cut out so many places a picture that show no object in their '
+                        help='also cut out so many places an image that show no object in their '
                         'middle, as a class of their own: what a detector has to tell objects from')
-    parser.add_argument('--val-share', type=float, default=.2, help='of the pictures')
+    parser.add_argument('--val-share', type=float, default=.2, help='of the images')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A place to cut out: (x, y) in pixels of the picture is its middle."""
+    """A place to cut out: (x, y) in pixels of the image is its middle."""
     label: str
     stem: str
     x: float
@@ -61,7 +60,7 @@ class Crop:
 
 def choose_crops(coco: COCO, args: argparse.Namespace, rng: np.random.Generator
                  ) -> dict[int, list[Crop]]:
-    """Crops by picture, at most ``max_per_class`` of a class; crowds are left out."""
+    """Crops by image, at most ``max_per_class`` of a class; crowds are left out."""
     chosen = defaultdict(list)
     for category in sorted(coco.getCatIds()):
         found = coco.loadAnns(sorted(coco.getAnnIds(catIds=[category], iscrowd=False)))
@@ -110,7 +109,7 @@ def empty_places(coco: COCO, image_id: int, args: argparse.Namespace, rng: np.ra
     info = coco.imgs[image_id]
     boxes = np.array([item['bbox'] for item in coco.imgToAnns[image_id]]).reshape(-1, 4)
     half, found = args.size / args.scale / 2, []
-    for _ in range(20 * args.background):  # in a crowded picture there may be none
+    for _ in range(20 * args.background):  # in a crowded image there may be none
         x, y = (rng.uniform(0, max(info[key] - half, 1)) for key in ('width', 'height'))
         apart = ((x + half <= boxes[:, 0]) | (x >= boxes[:, 0] + boxes[:, 2])
                  | (y + half <= boxes[:, 1]) | (y >= boxes[:, 1] + boxes[:, 3]))
@@ -147,7 +146,7 @@ def crop_all(args: argparse.Namespace) -> dict[str, int]:
         for done, image_id in enumerate(ids, 1):
             split = 'val' if done <= num_val else 'train'
             name = coco.imgs[image_id]['file_name']
-            img = decode_picture(path_within(args.img_dir, name).read_bytes())
+            img = decode_image(path_within(args.img_dir, name).read_bytes())
             for crop in chosen[image_id] + empty_places(coco, image_id, args, rng):
                 folder = args.out / split / crop.label
                 folder.mkdir(parents=True, exist_ok=True)

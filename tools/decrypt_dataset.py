@@ -1,10 +1,10 @@
-"""Bring the plain pictures of a sealed data set back, where its scheme lost nothing (shuffle)."""
+"""Bring the plain images of a sealed data set back, where its scheme lost nothing (shuffle)."""
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from mmppvit.cli import plain_errors, progress_bar
+from mmppvit.cli.console import plain_errors, progress_bar
 from mmppvit.encryption import Key
 from mmppvit.sealed import Manifest, check_restorable, restore_dataset
 
@@ -23,7 +23,7 @@ def main() -> None:
         key = Key.load(args.key_file)
         with progress_bar('Restoring') as progress:
             with_json = restore_dataset(manifest, key, args.out, progress)
-    print(f'{args.out}: {len(manifest.pictures)} pictures restored, '
+    print(f'{args.out}: {len(manifest.images)} images restored, '
           f'{"with" if with_json else "without"} annotations.json')
     if manifest.annotations is not None and not with_json:
         print('  They have the scale they were sealed at, which the boxes of the json do not fit.')

@@ -1,7 +1,7 @@
-"""See it work: draw a data set, train a detector on mixed pictures of it, look at the result.
+"""See it work: draw a data set, train a detector on mixed images of it, look at the result.
 
 ``python tools/demo.py`` takes four minutes on two CPU cores; ``--grid 1`` runs the same on plain
-pictures for comparison.
+images for comparison.
 """
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from typing import TextIO
 # data loader or anything else on the machine needs: 15 times slower where cores are shared.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
-import mmppvit  # noqa: F401, before mmdet, which needs what it makes up for
-from mmppvit.config import load_config
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
-from mmppvit.visualization import draw_instances, enlarge, picture_grid, save_picture
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from mmppvit.utils.config_files import load_config
+from mmppvit.visualization import draw_instances, enlarge, image_grid, save_image
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ from mmengine.structures import InstanceData
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 CONFIG = TRAIN.parents[1] / 'configs/demo/atss_pevit_mix_shapes.py'
-ENLARGE = 2  # the picture grid is for people
+ENLARGE = 2  # the image grid is for people
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,19 +45,19 @@ def parse_args() -> argparse.Namespace:
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'),
-                        help='folder for the picture, log and checkpoint')
+                        help='folder for the image, log and checkpoint')
     parser.add_argument('--data-dir', type=Path,
-                        help='folder of the drawn data set; WORK_DIR/drawn_shapes if not given')
+                        help='folder of the drawn data set; WORK_DIR/synthetic_shapes if not given')
     parser.add_argument('--grid', type=int, default=2, choices=[1, 2, 4, 8],
                         help='sub-patches per side that are mixed into one; 1 is plain')
     parser.add_argument('--epochs', type=int, help="the config's if not given")
-    parser.add_argument('--num-train', type=int, default=640, help='pictures to train on')
-    parser.add_argument('--num-val', type=int, default=96, help='pictures to evaluate on')
+    parser.add_argument('--num-train', type=int, default=640, help='images to train on')
+    parser.add_argument('--num-val', type=int, default=96, help='images to evaluate on')
     parser.add_argument('--num-rows', type=int, default=3,
-                        help='rows of detections.png: the first val pictures')
+                        help='rows of detections.png: the first val images')
     parser.add_argument('--score-thr', type=float, default=.3, help='of the boxes drawn there')
     args = parser.parse_args()
-    args.data_dir = args.data_dir or args.work_dir / 'drawn_shapes'
+    args.data_dir = args.data_dir or args.work_dir / 'synthetic_shapes'
     return args
 
 
@@ -72,7 +71,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 
 def set_grid(cfg: Config, grid: int) -> None:
-    """Mix with ``grid`` instead: strides and padding count pixels of the mixed picture."""
+    """Mix with ``grid`` instead: strides and padding count pixels of the mixed image."""
     old, model = cfg.model.backbone.grid, cfg.model
     anchors, preprocessor = model.bbox_head.anchor_generator, model.data_preprocessor
     model.backbone.grid = grid
@@ -157,13 +156,13 @@ def detection_rows(cfg: Config, checkpoint: Path, files: list[Path],
         found = best_at_each_place(inference_detector(model, str(file)).pred_instances, score_thr)
         labels = [f'{classes[k]} {score:.2f}'
                   for k, score in zip(found.labels, found.scores, strict=True)]
-        colours = [tuple(palette[k]) for k in found.labels]
+        colors = [tuple(palette[k]) for k in found.labels]
         plain, seen = read_plain(pipeline, file), read_seen(pipeline, file)
         # Every pixel of either as a block, both at the same size; boxes are in the plain frame.
         shown = [enlarge(img, tuple(ENLARGE * side for side in plain.shape[1::-1]))
                  for img in (plain, seen)]
         boxes = found.bboxes * ENLARGE
-        rows.append(shown + [draw_instances(img, boxes, labels, colours) for img in shown])
+        rows.append(shown + [draw_instances(img, boxes, labels, colors) for img in shown])
     return rows
 
 
@@ -175,7 +174,7 @@ def best_at_each_place(found: InstanceData, score_thr: float) -> InstanceData:
 
 
 def read_plain(pipeline: Compose, file: Path) -> np.ndarray:
-    """The picture as the pipeline loads it, RGB uint8 (H, W, 3)."""
+    """The image as the pipeline loads it, RGB uint8 (H, W, 3)."""
     results = pipeline.transforms[0](dict(img_path=str(file), img_id=0))
     return np.ascontiguousarray(results['img'][..., ::-1])
 
@@ -188,18 +187,18 @@ def read_seen(pipeline: Compose, file: Path) -> np.ndarray:
 
 def headings(grid: int) -> list[str]:
     if grid == 1:
-        return ['plain picture', 'what the detector sees', 'its detections', 'its detections']
-    return ['plain picture', f'what the detector sees\n({grid}x{grid} mixed, enlarged)',
-            'its detections,\non the plain picture', 'its detections,\non what it sees']
+        return ['plain image', 'what the detector sees', 'its detections', 'its detections']
+    return ['plain image', f'what the detector sees\n({grid}x{grid} mixed, enlarged)',
+            'its detections,\non the plain image', 'its detections,\non what it sees']
 
 
-def report(args: argparse.Namespace, metrics: dict, picture: Path, log: Path,
+def report(args: argparse.Namespace, metrics: dict, image: Path, log: Path,
            checkpoint: Path) -> None:
     kind = 'plain' if args.grid == 1 else f'{args.grid}x{args.grid} mixed'
     # CocoMetric returns no figures when nothing at all is detected.
     mean_ap, ap50 = (metrics.get(f'coco/bbox_{key}', 0.) for key in ('mAP', 'mAP_50'))
-    print(f'\nCOCO bbox mAP on {args.num_val} {kind} pictures: {mean_ap:.3f}  (AP50 {ap50:.3f})')
-    print(f'\nLook at     {picture}\nLog         {log}\nCheckpoint  {checkpoint}')
+    print(f'\nCOCO bbox mAP on {args.num_val} {kind} images: {mean_ap:.3f}  (AP50 {ap50:.3f})')
+    print(f'\nLook at     {image}\nLog         {log}\nCheckpoint  {checkpoint}')
     config = os.path.relpath(CONFIG)
     print(f'\nThe same on your own data in COCO format (folders named as in {args.data_dir}):\n'
           f'  python {os.path.relpath(TRAIN)} {config} \\\n'
@@ -212,16 +211,16 @@ def main() -> None:
     log = args.work_dir / 'train.log'
     with quiet_console(log) as console:
         cfg = prepare_config(args)
-        print(f'Drawing {args.num_train} + {args.num_val} pictures into {args.data_dir}',
+        print(f'Drawing {args.num_train} + {args.num_val} images into {args.data_dir}',
               file=console, flush=True)
-        write_drawn_shapes(args.data_dir, args.num_train, args.num_val)
+        write_synthetic_shapes(args.data_dir, args.num_train, args.num_val)
         print(f'Training {cfg.train_cfg.max_epochs} epochs', file=console, flush=True)
         metrics, checkpoint = train(cfg, console)
         files = sorted((args.data_dir / 'val2017').iterdir())[:args.num_rows]
         rows = detection_rows(cfg, checkpoint, files, args.score_thr)
-    picture = args.work_dir / 'detections.png'
-    save_picture(picture_grid(rows, headings(args.grid)), picture)
-    report(args, metrics, picture, log, checkpoint)
+    image = args.work_dir / 'detections.png'
+    save_image(image_grid(rows, headings(args.grid)), image)
+    report(args, metrics, image, log, checkpoint)
     print(f'\n{clock(time.time() - start)} minutes altogether')
 
 

@@ -1,10 +1,10 @@
-"""Seal a COCO data set, or a folder of pictures: encrypted files that can be handed over.
+"""Seal a COCO data set, or a folder of images: encrypted files that can be handed over.
 
     python tools/encrypt_dataset.py --ann ANN.json --img-dir DIR --out SEALED --scheme mix
 
-The result is a folder of lossless pictures with a COCO json (boxes stay in the plain frame, links
+The result is a folder of lossless images with a COCO json (boxes stay in the plain frame, links
 and dates are left out) and manifest.json. Whatever interrupts it, the same command with --resume
-goes on. Exit status 0: all is sealed; 1: some pictures were skipped, see the list; 2: nothing was
+goes on. Exit status 0: all is sealed; 1: some images were skipped, see the list; 2: nothing was
 done.
 """
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmppvit.cli import parse_size, plain_errors, progress_bar
+from mmppvit.cli.console import parse_size, plain_errors, progress_bar
 from mmppvit.encryption import BASELINES, LEARNED, SCHEMES, Key, Scheme, make_scheme
 from mmppvit.sealed import SealJob, SealReport, seal_dataset
 
@@ -21,16 +21,16 @@ from mmppvit.sealed import SealJob, SealReport, seal_dataset
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--img-dir', type=Path, required=True, help='folder of the plain pictures')
+    parser.add_argument('--img-dir', type=Path, required=True, help='folder of the plain images')
     parser.add_argument('--ann', type=Path,
-                        help='COCO json; without it, every picture below --img-dir is sealed')
+                        help='COCO json; without it, every image below --img-dir is sealed')
     parser.add_argument('--out', type=Path, required=True, help='folder to write')
     parser.add_argument('--scheme', choices=(*SCHEMES, LEARNED, *BASELINES), required=True,
                         help='%(choices)s; from blur on they are there to be compared with')
     parser.add_argument('--protector', type=Path, help='of scheme learned: the network, a '
                         'protector.safetensors or a checkpoint of its training')
     parser.add_argument('--patch-size', type=int, help='pixels; default 16, and 1 for learned, '
-                        'whose pictures then keep their size')
+                        'whose images then keep their size')
     parser.add_argument('--grid', type=int, help='sub-patches per side, or the factor of '
                         'downsampling; default 2 for schemes that mix or downsample')
     parser.add_argument('--strength', type=float, default=0.,
@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
                         help='share of the shuffled patches to blank; default %(default)s')
     parser.add_argument('--key-file', type=Path, help='for schemes that shuffle: see keygen.py')
     parser.add_argument('--scale', nargs='+', default=[], metavar='WxH',
-                        help='fit pictures into this size, as Resize(keep_ratio=True) does; '
+                        help='fit images into this size, as Resize(keep_ratio=True) does; '
                         'several for multi-scale training; default: as they are')
     parser.add_argument('--format', choices=['png', 'webp'], default='png',
                         help='both lossless: png is stored, fast to write and read; webp is half '
@@ -84,7 +84,9 @@ def choose_learned(args: argparse.Namespace) -> Scheme:
              if getattr(args, name)]
     if given:
         raise ValueError(f'scheme learned has no --{given[0].replace("_", "-")}: leave it out')
-    from mmppvit.protection.scheme import learned_scheme  # needs PyTorch, and the others do not
+    from mmppvit.models.protectors.protector_scheme import (
+        learned_scheme,  # needs PyTorch, and the others do not
+    )
     return learned_scheme(args.protector, 1 if args.patch_size is None else args.patch_size)
 
 
@@ -96,13 +98,13 @@ def make_job(args: argparse.Namespace) -> SealJob:
     return SealJob(
         img_dir=args.img_dir, out=args.out, scheme=scheme, ann_file=args.ann,
         key=args.key_file and Key.load(args.key_file),
-        scales=tuple(map(parse_size, args.scale)) or (None, ), picture_format=args.format,
+        scales=tuple(map(parse_size, args.scale)) or (None, ), image_format=args.format,
         shard=(int(shard), int(shards)))
 
 
 def print_report(report: SealReport, job: SealJob) -> None:
     print(f'{job.out}: {report.written} files written, {report.kept} kept from before, '
-          f'{len(report.skipped)} pictures skipped')
+          f'{len(report.skipped)} images skipped')
     for name, reason in report.skipped:
         print(f'  skipped {name}: {reason}')
     if report.dropped_fields:

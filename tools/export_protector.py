@@ -2,7 +2,7 @@
 
     python tools/export_protector.py work_dirs/protector/protector.safetensors protector.onnx
 
-Input and output are one picture as OpenCV reads and writes it: uint8 (H, W, 3), BGR. The result is
+Input and output are one image as OpenCV reads and writes it: uint8 (H, W, 3), BGR. The result is
 compared with PyTorch's before the file is written.
 """
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import mmppvit  # noqa: F401, has to come before mmdet
-from mmppvit.cli import plain_errors
-from mmppvit.models.protection import load_protector
-from mmppvit.protection.onnx_export import export_onnx
+from mmppvit.cli.console import plain_errors
+from mmppvit.models.protectors import load_protector
+from mmppvit.models.protectors.onnx_export import export_onnx
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('protector', type=Path,
                         help='protector.safetensors, or a checkpoint of its training')
     parser.add_argument('out', type=Path, help='the file to write, .onnx')
-    parser.add_argument('--height', type=int, help='of all pictures, in pixels; default: any')
+    parser.add_argument('--height', type=int, help='of all images, in pixels; default: any')
     parser.add_argument('--width', type=int)
     parser.add_argument('--float', action='store_true', dest='as_float',
                         help='float32 (1, 3, H, W), RGB of range 0 to 1, in and out; not rounded')
@@ -33,7 +32,7 @@ def main() -> None:
     args = parse_args()
     with plain_errors():
         if (args.height is None) != (args.width is None):
-            raise ValueError('give both --height and --width, or neither for pictures of any size')
+            raise ValueError('give both --height and --width, or neither for images of any size')
         if args.out.suffix != '.onnx':
             raise ValueError(f'{args.out} has to end in .onnx')
         size = None if args.height is None else (args.height, args.width)

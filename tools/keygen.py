@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmppvit.cli import plain_errors
+from mmppvit.cli.console import plain_errors
 from mmppvit.encryption import Key
 
 

@@ -1,9 +1,9 @@
 """Run a detector that tools/split_model.py took apart, half by half.
 
-    python tools/run_split.py backbone backbone.safetensors PICTURES --out TOKENS
+    python tools/run_split.py backbone backbone.safetensors IMAGES --out TOKENS
     python tools/run_split.py head head.safetensors CONFIG TOKENS
 
-The first needs pictures as the detector sees them (mixed, shuffled) and neither config nor key.
+The first needs images as the detector sees them (mixed, shuffled) and neither config nor key.
 """
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
-from mmppvit.cli import plain_errors
-from mmppvit.config import load_config
-from mmppvit.models.split import BackboneHalf, HeadHalf, read_part, write_part
-from mmppvit.sealed.pictures import SUFFIXES
+from mmppvit.cli.console import plain_errors
+from mmppvit.sealed.image_files import SUFFIXES
+from mmppvit.two_party.split import BackboneHalf, HeadHalf, read_part, write_part
+from mmppvit.utils.config_files import load_config
 
 import mmcv
 import numpy as np
@@ -32,12 +31,12 @@ from torch import Tensor
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     halves = parser.add_subparsers(dest='half', required=True)
-    backbone = halves.add_parser('backbone', help='pictures to token files')
+    backbone = halves.add_parser('backbone', help='images to token files')
     backbone.add_argument('model', help='file of --backbone-out')
-    backbone.add_argument('pictures', type=Path, nargs='+', help='files, or folders of them')
+    backbone.add_argument('images', type=Path, nargs='+', help='files, or folders of them')
     backbone.add_argument('--out', type=Path, required=True, help='folder for the token files')
     backbone.add_argument('--batch-size', type=int, default=1,
-                          help='pictures at once, padded to the largest (default: %(default)s)')
+                          help='images at once, padded to the largest (default: %(default)s)')
     head = halves.add_parser('head', help='token files to detections and their evaluation')
     head.add_argument('model', help='file of --head-out')
     head.add_argument('config', help='config with the test set, its pipeline and its evaluator')
@@ -54,12 +53,12 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def find_pictures(paths: Sequence[Path]) -> dict[Path, Path]:
-    """Pictures in and below ``paths``, by the name of their token file below ``--out``."""
+def find_images(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Images in and below ``paths``, by the name of their token file below ``--out``."""
     found = {}
     for path in paths:
         if not path.exists():
-            raise FileNotFoundError(f'no picture or folder {path}')
+            raise FileNotFoundError(f'no image or folder {path}')
         root = path if path.is_dir() else path.parent
         for file in sorted(path.rglob('*')) if path.is_dir() else [path]:
             if file.suffix.lower() not in SUFFIXES:
@@ -69,35 +68,35 @@ def find_pictures(paths: Sequence[Path]) -> dict[Path, Path]:
                 raise ValueError(f'{other} and {file} would have the same token file: rename one, '
                                  'or give the folder above both')
     if not found:
-        raise ValueError(f'no pictures ({", ".join(sorted(SUFFIXES))}) in '
+        raise ValueError(f'no images ({", ".join(sorted(SUFFIXES))}) in '
                          f'{", ".join(map(str, paths))}')
     return found
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 in BGR, as MMDetection's loader reads it."""
     img = mmcv.imread(path)
     if img is None:
-        raise ValueError(f'{path} is not a picture that can be read')
+        raise ValueError(f'{path} is not an image that can be read')
     return img
 
 
 def run_backbone(args: argparse.Namespace) -> None:
-    """A token file for each picture; its maps have the padding of the picture's batch."""
+    """A token file for each image; its maps have the padding of the image's batch."""
     half = BackboneHalf.load(args.model).to(get_device())
-    pictures = list(find_pictures(args.pictures).items())
-    batches = [pictures[i:i + args.batch_size] for i in range(0, len(pictures), args.batch_size)]
+    images = list(find_images(args.images).items())
+    batches = [images[i:i + args.batch_size] for i in range(0, len(images), args.batch_size)]
     for batch in track(batches, 'Backbone'):
-        images = [read_picture(path) for _, path in batch]
+        images = [read_image(path) for _, path in batch]
         maps = half(images)
         for i, ((name, path), image) in enumerate(zip(batch, images, strict=True)):
             write_part(args.out / name, 'tokens', {f'map{n}': x[i] for n, x in enumerate(maps)},
                        dict(file_name=path.name, img_shape=image.shape[:2]))
-    print(f'{len(pictures)} token files are in {args.out}')
+    print(f'{len(images)} token files are in {args.out}')
 
 
 def find_tokens(folder: Path, img_path: str) -> Path:
-    """The token file that has the picture's name and as many of its folders as possible."""
+    """The token file that has the image's name and as many of its folders as possible."""
     name = Path(img_path).with_suffix('.safetensors')
     parts = name.relative_to(name.anchor).parts
     for start in range(len(parts)):
@@ -105,7 +104,7 @@ def find_tokens(folder: Path, img_path: str) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(f'no tokens {folder / name.name} of {img_path}: run '
-                            'tools/run_split.py backbone on that picture first')
+                            'tools/run_split.py backbone on that image first')
 
 
 def read_tokens(path: Path, sample: DetDataSample) -> list[Tensor]:
@@ -113,8 +112,8 @@ def read_tokens(path: Path, sample: DetDataSample) -> list[Tensor]:
     maps, info = read_part(path, 'tokens')
     if tuple(info['img_shape']) != tuple(sample.img_shape[:2]):
         raise ValueError(
-            f'{path} is of a picture of {tuple(info["img_shape"])}, but the test pipeline makes '
-            f'one of {tuple(sample.img_shape[:2])}: the backbone half must see the pictures that '
+            f'{path} is of an image of {tuple(info["img_shape"])}, but the test pipeline makes '
+            f'one of {tuple(sample.img_shape[:2])}: the backbone half must see the images that '
             'the pipeline hands to the detector')
     return [maps[f'map{n}'][None] for n in range(len(maps))]
 
@@ -146,7 +145,7 @@ def run_head(args: argparse.Namespace) -> None:
         path = find_tokens(args.tokens, sample.img_path)
         if path in used:
             raise ValueError(f'{path} is not of {sample.img_path} alone: run tools/run_split.py '
-                             'backbone on the folder above all pictures of the test set')
+                             'backbone on the folder above all images of the test set')
         used.add(path)
         found = half.predict(read_tokens(path, sample), [sample.metainfo])[0]
         sample.pred_instances = found.pred_instances

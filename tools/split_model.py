@@ -12,11 +12,10 @@ import os
 from contextlib import suppress
 from pickle import UnpicklingError
 
-import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
-from mmppvit.cli import plain_errors
-from mmppvit.config import load_config
+from mmppvit.cli.console import plain_errors
 from mmppvit.models.checkpoints import read_state_dict
-from mmppvit.models.split import split_detector, write_part
+from mmppvit.two_party.split import split_detector, write_part
+from mmppvit.utils.config_files import load_config
 
 import torch
 from mmdet.registry import DATASETS

@@ -4,9 +4,8 @@ from __future__ import annotations
 import argparse
 import os
 
-import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
 from mmppvit.compat.cpu_dist import leave_dist
-from mmppvit.config import load_config
+from mmppvit.utils.config_files import load_config
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -27,7 +26,7 @@ def parse_args() -> argparse.Namespace:
         'FILE.pkl for what MMDetection\'s analysis tools read')
     parser.add_argument('--show', action='store_true', help='show the predictions')
     parser.add_argument('--show-dir', help='paint the predictions into <work-dir>/<time>/SHOW_DIR')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds per shown picture')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds per shown image')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction,
         help='override the config: key=value, key="[a,b]", key=a,b or key="[(a,b),(c,d)]"')

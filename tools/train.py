@@ -4,10 +4,9 @@ from __future__ import annotations
 import argparse
 import os
 
-import mmppvit  # noqa: F401, registers the modules and must come before mmdet.models
 from mmppvit.compat.cpu_dist import leave_dist
-from mmppvit.config import load_config
 from mmppvit.engine import use_amp
+from mmppvit.utils.config_files import load_config
 
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo

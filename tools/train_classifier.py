@@ -1,6 +1,6 @@
-"""Train a classifier, PEViT or any other of timm, on encrypted pictures.
+"""Train a classifier, PEViT or any other of timm, on encrypted images.
 
-Without --data it trains on drawn pictures, which takes a few minutes on two CPU cores.
+Without --data it trains on drawn images, which takes a few minutes on two CPU cores.
 """
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pathlib import Path
 # Read when torch is imported: threads that spin while they wait take the data loader's cores.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
-import mmppvit  # noqa: F401, registers the models and must come before mmdet
-from mmppvit.classification import write_drawn_classes
-from mmppvit.classification.choice import build_classifier, choose_model
 from mmppvit.classification.config import classification_config
-from mmppvit.classification.encryption import ENCRYPTIONS
-from mmppvit.classification.export import load_classifier
 from mmppvit.classification.recipe import DEIT, SAMPLE, Recipe
-from mmppvit.cli import plain_errors
+from mmppvit.cli.console import plain_errors
 from mmppvit.compat.cpu_dist import leave_dist, prepare_cpu_dist
+from mmppvit.datasets.image_encryption import ENCRYPTIONS
+from mmppvit.datasets.synthetic_classes import write_synthetic_classes
 from mmppvit.engine import use_amp
+from mmppvit.models.checkpoints.to_classifier import load_classifier
+from mmppvit.models.classifiers.building import build_classifier, choose_model
 
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
@@ -40,14 +39,14 @@ def parse_args() -> argparse.Namespace:
     add('--data', help='folder with train/CLASS/* and val/CLASS/*')
     add('--encrypt', choices=ENCRYPTIONS, default='plain',
         help='rs shuffles the patches, mi mixes their sub-patches')
-    add('--patch-size', type=int, default=16, help='side of a patch of the plain picture')
+    add('--patch-size', type=int, default=16, help='side of a patch of the plain image')
     add('--grid', type=int, default=2, help='sub-patches per side that mi mixes into one')
     for name in ('mean', 'std'):
         add(f'--{name}', type=float, nargs=3, metavar=('R', 'G', 'B'),
-            help='of the pictures, 0 to 255, as data_preprocessor of the detector that the weights '
+            help='of the images, 0 to 255, as data_preprocessor of the detector that the weights '
             "are for; default: the model's")
     add('--work-dir', help='default: work_dirs/classify_MODEL_ENCRYPT')
-    add('--num-train', type=int, default=1200, help='pictures of the drawn sample')
+    add('--num-train', type=int, default=1200, help='images of the drawn sample')
     add('--num-val', type=int, default=400)
     add('--amp', action='store_true',
         help='mixed precision: float16 on a GPU, bfloat16 on a CPU that has it')
@@ -70,15 +69,15 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
     def add(*names: str, kind: type = float, text: str = '') -> None:
         group.add_argument(*names, type=kind, help=f'{text} ({_default(names[0])})'.strip())
 
-    add('--img-size', kind=int, text='side of the plain picture, in whole patches')
-    add('--crop', text='least share of a picture that a training crop shows; 1 keeps its scale, as '
+    add('--img-size', kind=int, text='side of the plain image, in whole patches')
+    add('--crop', text='least share of an image that a training crop shows; 1 keeps its scale, as '
         'pretraining for a detector wants')
-    add('--hflip', text='share of the pictures that are mirrored')
+    add('--hflip', text='share of the images that are mirrored')
     add('--crop-pct', text='share of the shorter side that evaluation looks at, None for what '
         'timm has of the model')
     add('--epochs', kind=int)
-    add('--batch-size', kind=int, text='pictures a step and process')
-    add('--lr', text='learning rate at 512 pictures a step, scaled with their number')
+    add('--batch-size', kind=int, text='images a step and process')
+    add('--lr', text='learning rate at 512 images a step, scaled with their number')
     add('--weight-decay')
     add('--warmup-epochs', kind=int)
     add('--drop-path', text='stochastic depth')
@@ -110,9 +109,9 @@ def prepare_data(args: argparse.Namespace, img_size: int) -> str:
                                     'train/CLASS/* and val/CLASS/*')
         return args.data
     if args.launcher != 'none':
-        raise ValueError('the drawn sample is for one process: name your pictures by --data')
-    folder = Path(args.work_dir) / 'drawn_classes'
-    return str(write_drawn_classes(folder, args.num_train, args.num_val, img_size, args.seed))
+        raise ValueError('the drawn sample is for one process: name your images by --data')
+    folder = Path(args.work_dir) / 'synthetic_classes'
+    return str(write_synthetic_classes(folder, args.num_train, args.num_val, img_size, args.seed))
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
@@ -176,7 +175,7 @@ def report(metrics: dict[str, float], cfg: Config) -> None:
     figures = ', '.join(f'{name.split("/")[1].replace("top", "top-")} {value:.1f} %'
                         for name, value in metrics.items())
     encryption = cfg.val_dataloader.dataset.encryption.name
-    print(f'{cfg.model.name} on {encryption} pictures: {figures}')
+    print(f'{cfg.model.name} on {encryption} images: {figures}')
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""Learned protection for classifiers: train one on plain pictures, freeze it, train a protector.
+"""Learned protection for classifiers: train one on plain images, freeze it, train a protector.
 
     python tools/train_protector_classifier.py                                  # drawn sample
     python tools/train_protector_classifier.py --data cifar-10-batches-bin --vgg vgg16.pth --amp
 
-It ends with a table: the accuracy of the untouched classifier on plain and on protected pictures,
+It ends with a table: the accuracy of the untouched classifier on plain and on protected images,
 in float, rounded to 8 bit, through JPEG of quality 90; and how alike protected and plain ones are.
 Run again with --resume it goes on where it stopped.
 """
@@ -18,10 +18,6 @@ from pathlib import Path
 # Read when torch is imported: threads that spin while they wait take the data loader's cores.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
-import mmppvit  # noqa: F401, registers the models and must come before mmdet
-from mmppvit.atomic import write_atomic
-from mmppvit.classification import write_drawn_classes
-from mmppvit.classification.choice import choose_model
 from mmppvit.classification.protection_config import (
     PAPER,
     SAMPLE,
@@ -31,9 +27,12 @@ from mmppvit.classification.protection_config import (
     protector_stage,
 )
 from mmppvit.classification.protection_table import WAYS, measure
-from mmppvit.cli import plain_errors
+from mmppvit.cli.console import plain_errors
+from mmppvit.datasets.synthetic_classes import write_synthetic_classes
 from mmppvit.engine import use_amp
-from mmppvit.models.protection import load_protector, save_protector
+from mmppvit.models.classifiers.building import choose_model
+from mmppvit.models.protectors import load_protector, save_protector
+from mmppvit.utils.atomic import write_atomic
 
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -52,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     add('--data', help='cifar-10-batches-bin, cifar-100-binary, or a folder with train/CLASS/* and '
         'val/CLASS/*; default: a drawn sample')
     add('--work-dir', default='work_dirs/protector_classifier')
-    add('--num-train', type=int, default=1200, help='pictures of the drawn sample')
+    add('--num-train', type=int, default=1200, help='images of the drawn sample')
     add('--num-val', type=int, default=400)
     add('--vgg', metavar='FILE', help='ImageNet weights of VGG16 for the perceptual distance; '
         'without them random features are compared')
@@ -83,8 +82,9 @@ def prepare(args: argparse.Namespace) -> tuple[ProtectionRecipe, tuple[dict, dic
     MODELS.build(dict(type='ProtectionUNet', arch=recipe.protector))
     MODELS.build(perceptual(args))
     _check_settings(args, recipe)
-    data = args.data or write_drawn_classes(Path(args.work_dir) / 'drawn_classes', args.num_train,
-                                            args.num_val, recipe.img_size, args.seed)
+    data = args.data or write_synthetic_classes(
+        Path(args.work_dir) / 'synthetic_classes', args.num_train, args.num_val, recipe.img_size,
+        args.seed)
     return recipe, data_sets(data, recipe, args.seed)
 
 
@@ -147,7 +147,7 @@ def train(cfg: Config, args: argparse.Namespace):
 
 
 def print_table(rows: dict[str, dict[str, float]]) -> None:
-    table = Table(title='top-1 accuracy in percent of the classifier trained on plain pictures')
+    table = Table(title='top-1 accuracy in percent of the classifier trained on plain images')
     table.add_column('classifier')
     for title in (*WAYS, 'SSIM to plain'):
         table.add_column(title, justify='right')

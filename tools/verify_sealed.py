@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmppvit.cli import plain_errors, progress_bar
+from mmppvit.cli.console import plain_errors, progress_bar
 from mmppvit.encryption import Key
 from mmppvit.sealed import Manifest, verify_sealed
 
@@ -29,7 +29,7 @@ def main() -> None:
         print(problem)
     signed = '' if manifest.key is None else \
         ', signature checked' if key else ', signature not checked (no --key-file)'
-    print(f'{args.sealed}: {len(manifest.pictures)} pictures, scheme {manifest.scheme.name}, '
+    print(f'{args.sealed}: {len(manifest.images)} images, scheme {manifest.scheme.name}, '
           f'{len(manifest.skipped)} skipped when sealed{signed}: '
           f'{f"{len(problems)} problems" if problems else "all is well"}')
     sys.exit(1 if problems else 0)

@@ -1,4 +1,4 @@
-# One recipe for every way of making pictures unreadable, to compare what they cost the detector:
+# One recipe for every way of making images unreadable, to compare what they cost the detector:
 #   SCHEME=blur STRENGTH=4 python tools/train.py configs/bccd/atss_pevit-tiny_scheme_bccd.py --amp \
 #       --work-dir work_dirs/plane/blur4
 # SCHEME: plain, mix, mix+center, blur, pixelate, noise or downsample; GRID of mix and downsample,
@@ -28,7 +28,7 @@ steps = {
     'noise': [dict(type='AddNoiseImage', sigma=strength)],
     'downsample': [dict(type='DownsampleImage', factor=grid, patch_size=patch)],
 }[scheme]
-# Of the pictures that the detector gets: centering takes the mean away and most of the deviation,
+# Of the images that the detector gets: centering takes the mean away and most of the deviation,
 # noise adds to it; the others change little.
 mean, std = [188., 178., 183.], [15., 26., 19.]
 if scheme == 'mix+center':
@@ -38,14 +38,14 @@ if scheme == 'mix+center':
 if scheme == 'noise':
     std = [(s**2 + strength**2)**.5 for s in std]
 
-# Levels of a 64th, a 32nd and a 16th of the picture, whatever its size and patches.
+# Levels of a 64th, a 32nd and a 16th of the image, whatever its size and patches.
 finest = patch * 64 // size[0]
 model = dict(
     data_preprocessor=dict(mean=mean, std=std, pad_size_divisor=patch // grid),
     backbone=dict(patch_size=patch, grid=grid),
     neck=dict(scale_factors=(finest, finest / 2, finest / 4)),
     bbox_head=dict(
-        # Pixels of the picture that the detector gets; of small mixed ones half a pixel.
+        # Pixels of the image that the detector gets; of small mixed ones half a pixel.
         anchor_generator=dict(strides=[patch / grid / finest * n for n in (1, 2, 4)])))
 
 train_pipeline = [*_base_.train_pipeline[:-1], *steps, _base_.train_pipeline[-1]]

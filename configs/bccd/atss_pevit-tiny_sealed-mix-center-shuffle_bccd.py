@@ -4,7 +4,7 @@
 # docs/sealed-data.md has the commands that seal, and what was measured.
 _base_ = './atss_pevit-tiny_sealed-mix-shuffle_bccd.py'
 
-# Of fully centered pictures: little is left of their contrast.
+# Of fully centered images: little is left of their contrast.
 model = dict(data_preprocessor=dict(mean=[128., 128., 128.], std=[3., 4.7, 3.6]))
 
 data_root = '{{$MMPPVIT_SEALED:data/sealed}}/bccd_mix+center+shuffle/'

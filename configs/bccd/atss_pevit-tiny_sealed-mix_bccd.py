@@ -1,4 +1,4 @@
-# atss_pevit-tiny_mix_bccd.py from sealed data sets: the plain pictures are not there.
+# atss_pevit-tiny_mix_bccd.py from sealed data sets: the plain images are not there.
 #   python tools/train.py configs/bccd/atss_pevit-tiny_sealed-mix_bccd.py
 # docs/sealed-data.md has the commands that seal. The same mAP as mixing on the
 # fly at the scale that was sealed.

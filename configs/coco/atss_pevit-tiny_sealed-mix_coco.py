@@ -1,4 +1,4 @@
-# atss_pevit-tiny_mix_coco.py from sealed data sets: the plain pictures are not there. Not trained
+# atss_pevit-tiny_mix_coco.py from sealed data sets: the plain images are not there. Not trained
 # here.
 #   tools/dist_train.sh configs/coco/atss_pevit-tiny_sealed-mix_coco.py 8 --amp
 _base_ = [

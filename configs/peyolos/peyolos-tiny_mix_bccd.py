@@ -8,8 +8,8 @@ _base_ = [
     '../_base_/default_runtime.py'
 ]
 
-# A third of PEYOLOS-tiny's blocks and small pictures, so that two CPU cores get through enough
-# iterations: matching takes its time to settle. No picture of BCCD has more than 30 objects.
+# A third of PEYOLOS-tiny's blocks and small images, so that two CPU cores get through enough
+# iterations: matching takes its time to settle. No image of BCCD has more than 30 objects.
 model = dict(
     data_preprocessor=dict(mean=[188., 178., 183.], std=[15., 26., 19.]),
     backbone=dict(
@@ -18,7 +18,7 @@ model = dict(
         num_det_tokens=50,
         table_size=(192, 256),
         local_start=True),
-    # Without the losses on patches detection tokens did not begin to read the pictures in 50 epochs
+    # Without the losses on patches detection tokens did not begin to read the images in 50 epochs
     # (mAP 0.007), with them and without the local start half as fast.
     bbox_head=dict(num_classes=3, patch_loss_weight=1.),
     test_cfg=dict(max_per_img=50))

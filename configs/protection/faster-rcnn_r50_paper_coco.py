@@ -15,7 +15,7 @@ model = dict(
     type='ProtectedDetector',
     detector=_base_.model,
     checkpoint='checkpoints/faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth',
-    # Not the paper's batch norm: COCO's pictures differ in shape, so that most would be normalised
+    # Not the paper's batch norm: COCO's images differ in shape, so that most would be normalized
     # alone in training and by the running mean afterwards.
     protector=dict(type='ProtectionUNet', arch='paper', norm='GN'),
     alpha=.01,

@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import mmppvit
-from mmppvit.atomic import replace_file, write_atomic
-from mmppvit.attacks.attacker import Attacker, Budget, BudgetExceeded, Pair, Recovery
-from mmppvit.attacks.material import Material, load_material
-from mmppvit.encryption import Key, Scheme
-
 import cv2
 import numpy as np
+
+import mmppvit
+from mmppvit.attacks.attack_data import AttackData, load_attack_data
+from mmppvit.attacks.attackers.interface import Attacker, Budget, BudgetExceeded, Pair, Recovery
+from mmppvit.encryption import Key, Scheme
+from mmppvit.utils.atomic import replace_file, write_atomic
 
 __all__ = ['AttackResult', 'AttackSettings', 'load_recoveries', 'run_attacks']
 
@@ -37,8 +37,8 @@ class AttackSettings:
         sealed (str): Folder of the sealed data set.
         plain (str): Folder that it was sealed from.
         key_file (str, optional): The owner's, for scores of recovered orders.
-        num_victims (int): Pictures to attack, at least 2.
-        num_pairs (int): Pictures for the attacker to learn from, at most.
+        num_victims (int): Images to attack, at least 2.
+        num_pairs (int): Images for the attacker to learn from, at most.
         scale (int): Index of the sealed scales.
         seed (int): Of all draws.
         budget (float): Seconds each attacker may learn.
@@ -69,10 +69,10 @@ class AttackSettings:
                 raise ValueError(f'{name.replace("_", " ")} must be at least {least}, got '
                                  f'{getattr(self, name)}')
 
-    def load(self) -> Material:
-        """Raises what :func:`load_material` and :meth:`Key.load` do."""
+    def load(self) -> AttackData:
+        """Raises what :func:`load_attack_data` and :meth:`Key.load` do."""
         key = Key.load(self.key_file) if self.key_file else None
-        return load_material(self.sealed, self.plain, key, self.num_victims, self.num_pairs,
+        return load_attack_data(self.sealed, self.plain, key, self.num_victims, self.num_pairs,
                              self.scale, self.seed, self.protector)
 
     def digest(self, name: str) -> str:
@@ -99,16 +99,17 @@ class AttackResult:
     digest: str = ''
 
 
-def run_attacks(settings: AttackSettings, material: Material, attackers: dict[str, type[Attacker]],
-                out: Path, progress: Callable[[str], None] = print) -> Iterator[AttackResult]:
+def run_attacks(settings: AttackSettings, material: AttackData,
+                attackers: dict[str, type[Attacker]], out: Path,
+                progress: Callable[[str], None] = print) -> Iterator[AttackResult]:
     """Run those whose results are not in ``out`` yet.
 
     An attacker that fails, is killed or takes too long has a result that says so, and the next
-    one follows. Recovered pictures lie in ``out/recovered/<name>``, see :func:`load_recoveries`.
+    one follows. Recovered images lie in ``out/recovered/<name>``, see :func:`load_recoveries`.
 
     Args:
         settings (AttackSettings): Of all of them.
-        material (Material): What ``settings`` loads.
+        material (AttackData): What ``settings`` loads.
         attackers (dict): Classes by name, each of which a new process can import.
         out (Path): Folder of the report.
         progress (Callable): Gets one line before and one after each attacker that runs.
@@ -203,7 +204,7 @@ def _learn_and_recover(settings: AttackSettings, kind: type[Attacker],
                        folder: Path) -> tuple[str, str]:
     _seed_everything(settings)
     material = settings.load()  # without the key: orders of victims are not in this process
-    if settings.memory:  # from here on: pictures that memory did not suffice for would be skipped
+    if settings.memory:  # from here on: images that memory did not suffice for would be skipped
         allowed = int(min(settings.memory * 2**30, 2**62))
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
@@ -220,7 +221,7 @@ def _learn_and_recover(settings: AttackSettings, kind: type[Attacker],
 def _check_recovery(scheme: Scheme, victim: Pair, recovery: Recovery) -> None:
     img, order = recovery.img, recovery.order
     if img.dtype != np.uint8 or img.shape != victim.plain.shape:
-        raise ValueError(f'it made a {img.dtype} picture of shape {img.shape} of {victim.name}, '
+        raise ValueError(f'it made a {img.dtype} image of shape {img.shape} of {victim.name}, '
                          f'whose plain one is uint8 of shape {victim.plain.shape}')
     height, width = (length // scheme.side for length in victim.encrypted.shape[:2])
     if order is not None and not np.array_equal(np.sort(order), np.arange(height * width)):

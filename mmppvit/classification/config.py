@@ -5,39 +5,39 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from mmppvit.classification.image_folder import EncryptedImageFolder, find_split
-from mmppvit.classification.recipe import Recipe
-
 from mmengine.config import Config
 from timm.data import resolve_model_data_config
 from torch import nn
+
+from mmppvit.classification.recipe import Recipe
+from mmppvit.datasets.encrypted_image_folder import EncryptedImageFolder, find_split
 
 __all__ = ['classification_config']
 
 
 def classification_config(data: str, model: nn.Module, model_cfg: dict, encryption: dict,
                           recipe: Recipe, seed: int = 0, num_workers: int = 0,
-                          normalisation: Mapping[str, tuple] | None = None) -> Config:
+                          normalization: Mapping[str, tuple] | None = None) -> Config:
     """Everything that MMEngine needs but ``work_dir`` and ``launcher``.
 
     Args:
         data (str): Folder with train/ and val/.
-        model (Module): What timm makes of ``model_cfg``: asked for its normalisation, its crop
+        model (Module): What timm makes of ``model_cfg``: asked for its normalization, its crop
             and the parameters that do not decay.
         model_cfg (dict): ``name`` and ``kwargs`` of :class:`TimmClassifier`.
-        encryption (dict): ``name``, ``patch_size``, ``grid`` of :class:`PictureEncryption`.
+        encryption (dict): ``name``, ``patch_size``, ``grid`` of :class:`ImageEncryption`.
         recipe (Recipe): How to train.
         seed (int): Of everything random.
         num_workers (int): Of each data loader.
-        normalisation (Mapping, optional): ``mean`` and ``std`` of the channels, 0 to 1, in place of
+        normalization (Mapping, optional): ``mean`` and ``std`` of the channels, 0 to 1, in place of
             the model's.
 
     Raises:
         FileNotFoundError: The data have no train or val.
-        ValueError: The two do not have the same classes, or fewer pictures than a batch.
+        ValueError: The two do not have the same classes, or fewer images than a batch.
     """
     train, val = (_data_set(find_split(data, split), model, encryption, recipe, seed,
-                            split == 'train', normalisation or {}) for split in ('train', 'val'))
+                            split == 'train', normalization or {}) for split in ('train', 'val'))
     classes = _check_data(train, val, recipe.batch_size)
     kwargs = dict(model_cfg['kwargs'], num_classes=len(classes))
     train['classes'] = val['classes'] = classes
@@ -47,7 +47,7 @@ def classification_config(data: str, model: nn.Module, model_cfg: dict, encrypti
         default_scope='mmdet',
         model=dict(type='TimmClassifier', name=model_cfg['name'], kwargs=kwargs,
                    mixup=recipe.mixup, cutmix=recipe.cutmix,
-                   label_smoothing=recipe.label_smoothing, **(normalisation or {})),
+                   label_smoothing=recipe.label_smoothing, **(normalization or {})),
         train_dataloader=dict(dataset=train, drop_last=True,
                               sampler=dict(type='DefaultSampler', shuffle=True), **loader),
         val_dataloader=dict(dataset=val, sampler=dict(type='DefaultSampler', shuffle=False),
@@ -55,7 +55,7 @@ def classification_config(data: str, model: nn.Module, model_cfg: dict, encrypti
         val_evaluator=dict(type='TopAccuracy'),
         train_cfg=dict(by_epoch=True, max_epochs=recipe.epochs, val_interval=1),
         val_cfg=dict(),
-        **_optimisation(model, recipe),
+        **_optimization(model, recipe),
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=50),
             checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2,
@@ -66,8 +66,8 @@ def classification_config(data: str, model: nn.Module, model_cfg: dict, encrypti
 
 
 def _data_set(root: os.PathLike, model: nn.Module, encryption: dict, recipe: Recipe, seed: int,
-              training: bool, normalisation: Mapping[str, tuple]) -> dict:
-    facts = {**resolve_model_data_config(model), **normalisation}
+              training: bool, normalization: Mapping[str, tuple]) -> dict:
+    facts = {**resolve_model_data_config(model), **normalization}
     transform = dict(input_size=recipe.img_size, interpolation=facts['interpolation'],
                      mean=tuple(facts['mean']), std=tuple(facts['std']))
     if training:
@@ -81,16 +81,16 @@ def _data_set(root: os.PathLike, model: nn.Module, encryption: dict, recipe: Rec
 
 def _check_data(train: dict, val: dict, batch_size: int) -> list[str]:
     """Classes of both."""
-    pictures = EncryptedImageFolder(**{k: v for k, v in train.items() if k != 'type'})
-    classes = pictures.classes
+    images = EncryptedImageFolder(**{k: v for k, v in train.items() if k != 'type'})
+    classes = images.classes
     EncryptedImageFolder(**{k: v for k, v in val.items() if k != 'type'}, classes=classes)
-    if len(pictures) < batch_size:
-        raise ValueError(f'{train["root"]} has {len(pictures)} pictures, fewer than a batch of '
+    if len(images) < batch_size:
+        raise ValueError(f'{train["root"]} has {len(images)} images, fewer than a batch of '
                          f'{batch_size}: choose a smaller --batch-size')
     return classes
 
 
-def _optimisation(model: nn.Module, recipe: Recipe) -> dict:
+def _optimization(model: nn.Module, recipe: Recipe) -> dict:
     """AdamW, a linear warm-up, then half a cosine; vectors and tokens do not decay."""
     undecayed = getattr(model, 'no_weight_decay', set)()
     warmup = recipe.warmup_epochs

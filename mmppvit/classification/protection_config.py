@@ -4,10 +4,10 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, replace
 
-from mmppvit.classification.cifar import CifarBinary, is_cifar
-from mmppvit.classification.image_folder import EncryptedImageFolder, find_split
-
 from mmengine.config import Config
+
+from mmppvit.datasets.cifar import CifarBinary, is_cifar
+from mmppvit.datasets.encrypted_image_folder import EncryptedImageFolder, find_split
 
 __all__ = ['PAPER', 'SAMPLE', 'ProtectionRecipe', 'classifier_stage', 'data_sets',
            'protector_stage']
@@ -19,7 +19,7 @@ class ProtectionRecipe:
     0.9, its rate times 0.2 after 30, 60 and 80 % of the epochs.
 
     ``lr`` is for both stages; ``warmup`` iterations lead up to it. ``crop`` is the least share of
-    a picture that a training crop shows, of folders; CIFAR is augmented as in the paper.
+    an image that a training crop shows, of folders; CIFAR is augmented as in the paper.
     """
     epochs: int = 200
     protector_epochs: int = 200
@@ -68,7 +68,7 @@ def data_sets(root: str | os.PathLike, recipe: ProtectionRecipe, seed: int = 0
 
     Raises:
         FileNotFoundError: There is no such data set.
-        ValueError: It is not whole, the two do not have the same classes, or fewer pictures than a
+        ValueError: It is not whole, the two do not have the same classes, or fewer images than a
             batch.
     """
     if not os.path.isdir(root):
@@ -85,7 +85,7 @@ def data_sets(root: str | os.PathLike, recipe: ProtectionRecipe, seed: int = 0
     found = kind(**{key: value for key, value in train.items() if key != 'type'})
     kind(**{key: value for key, value in test.items() if key != 'type'}, classes=found.classes)
     if len(found) < recipe.batch_size:
-        raise ValueError(f'{root} has {len(found)} pictures to train on, fewer than a batch of '
+        raise ValueError(f'{root} has {len(found)} images to train on, fewer than a batch of '
                          f'{recipe.batch_size}: choose a smaller --batch-size')
     return train, test, list(found.classes)
 
@@ -100,7 +100,7 @@ def _folder(root: os.PathLike, training: bool, recipe: ProtectionRecipe, seed: i
 
 def classifier_stage(name: str, sets: tuple[dict, dict, list[str]], recipe: ProtectionRecipe,
                      **options) -> Config:
-    """Stage 1: the classifier on plain pictures.
+    """Stage 1: the classifier on plain images.
 
     Args:
         name (str): Of the model in timm's registry.

@@ -1,15 +1,15 @@
-"""What a frozen classifier makes of protected pictures, the way they are really handed over."""
+"""What a frozen classifier makes of protected images, the way they are really handed over."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from mmppvit.attacks.networks import ssim
-from mmppvit.classification.protected_classifier import ProtectedClassifier
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
+
+from mmppvit.attacks.networks.restoration import ssim
+from mmppvit.models.classifiers.protected_classifier import ProtectedClassifier
 
 __all__ = ['WAYS', 'jpeg', 'measure']
 
@@ -17,7 +17,7 @@ WAYS = ('plain', 'protected, float', 'protected, 8 bit', 'protected, JPEG 90')
 
 
 def jpeg(levels: Tensor, quality: int = 90) -> Tensor:
-    """Through JPEG files as OpenCV writes them, colour at half the resolution.
+    """Through JPEG files as OpenCV writes them, color at half the resolution.
 
     Args:
         levels (Tensor): (B, 3, H, W), RGB, whole numbers from 0 to 255.
@@ -26,10 +26,10 @@ def jpeg(levels: Tensor, quality: int = 90) -> Tensor:
     Returns:
         Tensor: (B, 3, H, W) float32 on the same device.
     """
-    pictures = levels.permute(0, 2, 3, 1).flip(-1).to(torch.uint8).cpu().numpy()
+    images = levels.permute(0, 2, 3, 1).flip(-1).to(torch.uint8).cpu().numpy()
     read = []
-    for picture in pictures:
-        done, file = cv2.imencode('.jpg', np.ascontiguousarray(picture),
+    for image in images:
+        done, file = cv2.imencode('.jpg', np.ascontiguousarray(image),
                                   [cv2.IMWRITE_JPEG_QUALITY, quality])
         if not done:
             raise OSError('OpenCV cannot write JPEG')

@@ -10,8 +10,8 @@ __all__ = ['DEIT', 'SAMPLE', 'Recipe']
 class Recipe:
     """How to train; the defaults are DeiT's (Touvron et al., arXiv 2012.12877).
 
-    ``lr`` is the learning rate at 512 pictures a step and is scaled with their number; ``crop``
-    the least share of a picture that a training crop shows; ``hflip`` the share of pictures that
+    ``lr`` is the learning rate at 512 images a step and is scaled with their number; ``crop``
+    the least share of an image that a training crop shows; ``hflip`` the share of images that
     are mirrored; ``crop_pct`` the share of the shorter side that evaluation looks at, None for what
     the model says.
     """
@@ -45,13 +45,13 @@ class Recipe:
                                  f'{getattr(recipe, name)}')
         for name, share in (('crop', recipe.crop), ('crop-pct', recipe.crop_pct)):
             if share is not None and not 0 < share <= 1:
-                raise ValueError(f'--{name} {share} is no share of a picture: choose more than 0, '
+                raise ValueError(f'--{name} {share} is no share of an image: choose more than 0, '
                                  'and 1 for the whole')
         if not 0 <= recipe.hflip <= 1:
-            raise ValueError(f'--hflip {recipe.hflip} is no share of the pictures: choose 0 to 1')
+            raise ValueError(f'--hflip {recipe.hflip} is no share of the images: choose 0 to 1')
         if recipe.mixes_up and recipe.batch_size % 2:
             raise ValueError(f'--batch-size {recipe.batch_size} is odd, and mixup and cutmix pair '
-                             'pictures up: choose an even one, or --mixup 0 --cutmix 0')
+                             'images up: choose an even one, or --mixup 0 --cutmix 0')
         if recipe.warmup_epochs >= recipe.epochs:  # short runs still warm up, over a part
             recipe = replace(recipe, warmup_epochs=recipe.epochs // 5)
         return recipe

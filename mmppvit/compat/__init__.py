@@ -1,7 +1,8 @@
 """What today's PyTorch needs for MMDetection 3.3 to run.
 
 Each piece mends one upstream limitation, names it, and acts only where the real thing is missing.
-:func:`apply` has to run before ``mmdet.models`` is imported; ``custom_imports`` comes early enough.
+:func:`apply` runs before ``torchvision`` or ``mmcv`` is imported, see
+:mod:`mmppvit.compat.on_import`.
 """
 from importlib.util import find_spec
 
@@ -15,10 +16,10 @@ def apply() -> dict:
     only NumPy keep working without PyTorch or MMDetection.
 
     Returns:
-        dict[str, bool]: For ``torchvision_schemas``, ``mmcv_ext`` and ``checkpoint_hook``: whether
-        the mend is in force.
+        dict[str, bool]: For ``torchvision_schemas`` and ``mmcv_ext``: whether the mend is in
+        force.
     """
-    report = dict(torchvision_schemas=False, mmcv_ext=False, checkpoint_hook=False)
+    report = dict(torchvision_schemas=False, mmcv_ext=False)
     if find_spec('torch') is None:
         return report
 
@@ -27,7 +28,4 @@ def apply() -> dict:
     # torchvision comes first: mmengine and timm import it.
     report['torchvision_schemas'] = declare_schemas()
     report['mmcv_ext'] = install_stand_in()
-    if find_spec('mmengine') is not None and find_spec('mmdet') is not None:
-        from .checkpoint import register_checkpoint_hook
-        report['checkpoint_hook'] = register_checkpoint_hook()
     return report

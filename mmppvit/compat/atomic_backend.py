@@ -5,9 +5,9 @@ checkpoint under the final name.
 """
 from pathlib import Path
 
-from mmppvit.atomic import write_atomic
-
 from mmengine.fileio import LocalBackend, register_backend
+
+from mmppvit.utils.atomic import write_atomic
 
 __all__ = ['AtomicLocalBackend']
 

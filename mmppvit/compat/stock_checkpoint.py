@@ -11,10 +11,10 @@ import pickle
 import re
 from typing import Any
 
-from mmppvit.atomic import write_atomic
-
 import numpy as np
 import torch
+
+from mmppvit.utils.atomic import write_atomic
 
 from .plain_state import KIND
 

@@ -1,5 +1,7 @@
-from mmppvit.datasets.coco import CheckedCocoDataset
+from mmppvit.datasets.checked_coco import CheckedCocoDataset
+from mmppvit.datasets.cifar import CifarBinary
 from mmppvit.datasets.commuting import check_commutes
+from mmppvit.datasets.encrypted_image_folder import EncryptedImageFolder
 from mmppvit.datasets.sealed_coco import SealedCocoDataset
 from mmppvit.datasets.transforms import (
     AddNoiseImage,
@@ -21,7 +23,8 @@ from mmppvit.datasets.transforms import (
 )
 
 __all__ = [
-    'AddNoiseImage', 'CenterPatches', 'CheckedCocoDataset', 'DownsampleImage', 'GaussianBlurImage',
+    'AddNoiseImage', 'CenterPatches', 'CheckedCocoDataset', 'CifarBinary', 'DownsampleImage',
+    'EncryptedImageFolder', 'GaussianBlurImage',
     'LoadSealedAnnotations', 'MixSubPatches', 'PackSealedInputs', 'PatchAlignedMosaic',
     'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
     'RandomRotate90', 'ReadSeal', 'SealedCocoDataset', 'ShufflePatches', 'UnshufflePatches',

@@ -42,7 +42,7 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
 
     Args:
         transforms (Iterable): Built steps; those within wrappers are looked at as well.
-        scheme (Scheme): Of the sealed pictures.
+        scheme (Scheme): Of the sealed images.
         shuffled (bool, optional): Whether patches are shuffled when the first step gets them; as
             the scheme says if not given.
 
@@ -53,11 +53,11 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
     for step in _flatten(transforms):
         name = type(step).__name__
         if name in _INSTEAD:
-            raise ValueError(f'{name} cannot be used on pictures sealed with scheme '
+            raise ValueError(f'{name} cannot be used on images sealed with scheme '
                              f'{scheme.name}: {_INSTEAD[name]}')
         reason = _not_for_scheme(name, scheme)
         if reason is not None:
-            raise ValueError(f'{name} cannot be used on pictures sealed with scheme '
+            raise ValueError(f'{name} cannot be used on images sealed with scheme '
                              f'{scheme.name}: {reason}')
         if name in _NEED_LAYOUT and shuffled:
             raise ValueError(f'{name} needs the layout, and the patches are shuffled: put '
@@ -66,7 +66,7 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
         side = getattr(step, 'patch_size', None), getattr(step, 'grid', None)
         if None not in side and side != (scheme.patch_size, scheme.grid):
             raise ValueError(f'{name} is set to patch_size={side[0]}, grid={side[1]}, and the '
-                             f'pictures were sealed with {scheme.patch_size} and {scheme.grid}')
+                             f'images were sealed with {scheme.patch_size} and {scheme.grid}')
     if scheme.shuffles and not shuffled:
         raise ValueError('the pipeline ends with UnshufflePatches and without ShufflePatches: the '
                          'backbone would see the layout. Put ShufflePatches before the packing')

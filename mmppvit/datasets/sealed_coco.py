@@ -5,23 +5,23 @@ import os
 import random
 from pathlib import Path
 
-from mmppvit.datasets.coco import CheckedCocoDataset
+from mmdet.registry import DATASETS
+
+from mmppvit.datasets.checked_coco import CheckedCocoDataset
 from mmppvit.datasets.commuting import check_commutes
 from mmppvit.datasets.transforms import ReadSeal, open_manifest
 from mmppvit.sealed import ANNOTATIONS, Manifest, ManifestError, image_folder
-
-from mmdet.registry import DATASETS
 
 __all__ = ['SealedCocoDataset']
 
 
 @DATASETS.register_module()
 class SealedCocoDataset(CheckedCocoDataset):
-    """COCO data set that ``tools/encrypt_dataset.py`` sealed; the plain pictures are not needed.
+    """COCO data set that ``tools/encrypt_dataset.py`` sealed; the plain images are not needed.
 
     Boxes and evaluation stay in the plain frame. What does not fit is refused before training
     starts: a manifest, json or list of files that is not what was sealed, another key or none for
-    shuffled pictures, augmentations that do not commute with the scheme. Every picture is checked
+    shuffled images, augmentations that do not commute with the scheme. Every image is checked
     against its digest when it is read, by the pipeline's ``ReadSeal``.
 
     Args:
@@ -54,7 +54,7 @@ class SealedCocoDataset(CheckedCocoDataset):
         seals = [step for step in steps if isinstance(step, ReadSeal)]
         if not seals:
             raise ValueError("the pipeline has no dict(type='ReadSeal'), which checks sealed "
-                             'pictures: put it right after LoadImageFromFile')
+                             'images: put it right after LoadImageFromFile')
         seals[0].check(self.manifest)
         check_commutes(steps, self.manifest.scheme)
 
@@ -78,9 +78,9 @@ def _scale_index(manifest: Manifest, scale: str | None) -> int:
 
 
 def _check_files(manifest: Manifest) -> None:
-    """That every picture is there with its size; its digest is looked at when it is read."""
-    wrong = [picture.file for picture in manifest.pictures
-             if _size(os.path.join(manifest.root, picture.file)) != picture.bytes]
+    """That every image is there with its size; its digest is looked at when it is read."""
+    wrong = [image.file for image in manifest.images
+             if _size(os.path.join(manifest.root, image.file)) != image.bytes]
     if wrong:
         raise ManifestError(
             f'{len(wrong)} files of {manifest.root} are missing or not what was sealed, e.g. '

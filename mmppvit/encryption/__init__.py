@@ -1,14 +1,7 @@
 """Encryption of images for position-free vision transformers; NumPy and cryptography only."""
-from mmppvit.encryption.baseline_scheme import (
-    BASELINES,
-    BaselineScheme,
-    make_scheme,
-    read_scheme,
-)
-from mmppvit.encryption.baselines import add_noise, blur, downsample, pixelate
 from mmppvit.encryption.centering import center_patches
+from mmppvit.encryption.degradations import add_noise, blur, downsample, pixelate
 from mmppvit.encryption.keys import DERIVATIONS, Key, KeyFileError, permutation
-from mmppvit.encryption.learned_scheme import LEARNED, LearnedScheme
 from mmppvit.encryption.mixing import mix_sub_patches
 from mmppvit.encryption.patches import (
     check_grid,
@@ -18,7 +11,14 @@ from mmppvit.encryption.patches import (
     padded_shape,
     split_patches,
 )
-from mmppvit.encryption.scheme import SCHEMES, EncryptedImage, Scheme
+from mmppvit.encryption.schemes.base import SCHEMES, EncryptedImage, Scheme
+from mmppvit.encryption.schemes.baseline_schemes import (
+    BASELINES,
+    BaselineScheme,
+    make_scheme,
+    read_scheme,
+)
+from mmppvit.encryption.schemes.learned import LEARNED, LearnedScheme
 from mmppvit.encryption.shuffling import (
     blank_patches,
     erode_patches,

@@ -1,9 +1,9 @@
 """Centering: take the mean of every patch away, the thumbnail that mixing leaves."""
 from __future__ import annotations
 
-from mmppvit.encryption.patches import check_whole_patches
-
 import numpy as np
+
+from mmppvit.encryption.patches import check_whole_patches
 
 __all__ = ['center_patches']
 

@@ -1,9 +1,9 @@
 """MI, mixing sub-patches (Hao et al., IJCAI 2025, arXiv 2306.03679)."""
 from __future__ import annotations
 
-from mmppvit.encryption.patches import check_grid, check_whole_patches
-
 import numpy as np
+
+from mmppvit.encryption.patches import check_grid, check_whole_patches
 
 __all__ = ['mix_sub_patches']
 

@@ -1,9 +1,9 @@
 """RS, random shuffling of patches (Hao et al., IJCAI 2025, arXiv 2306.03679)."""
 from __future__ import annotations
 
-from mmppvit.encryption.patches import check_whole_patches, split_patches
-
 import numpy as np
+
+from mmppvit.encryption.patches import check_whole_patches, split_patches
 
 __all__ = ['blank_patches', 'erode_patches', 'shuffle_patches', 'unshuffle_patches']
 

@@ -19,14 +19,14 @@ class SealJob:
     """What to seal, how, and where to.
 
     Args:
-        img_dir (Path): Folder of the plain pictures.
+        img_dir (Path): Folder of the plain images.
         out (Path): Folder of the sealed data set.
         scheme (Scheme): How to encrypt.
-        ann_file (Path, optional): COCO json; without one, every picture below ``img_dir``.
+        ann_file (Path, optional): COCO json; without one, every image below ``img_dir``.
         key (Key, optional): For schemes that shuffle.
         scales (tuple): (w, h) to fit into, as MMDetection's ``Resize(keep_ratio=True)`` does, each
-            of which gets a folder of its own; (None, ) for pictures as they are.
-        picture_format (str): 'png' or 'webp', both lossless.
+            of which gets a folder of its own; (None, ) for images as they are.
+        image_format (str): 'png' or 'webp', both lossless.
         shard (tuple): (i, n): this run seals the i-th of n parts, counted from 0.
     """
     img_dir: Path
@@ -35,7 +35,7 @@ class SealJob:
     ann_file: Path | None = None
     key: Key | None = None
     scales: tuple[tuple[int, int] | None, ...] = (None, )
-    picture_format: str = 'png'
+    image_format: str = 'png'
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
@@ -47,11 +47,11 @@ class SealJob:
                              'choose a scheme that shuffles')
         if self.scheme.shrinks and self.scheme.grid == 1:
             doing = 'mixing' if self.scheme.mixes else 'downsampling'
-            raise ValueError(f'{doing} with --grid 1 leaves the pictures plain: choose 2 or more')
+            raise ValueError(f'{doing} with --grid 1 leaves the images plain: choose 2 or more')
         if self.scheme.centers and not self.scheme.center_strength and not self.scheme.normalize:
             raise ValueError('--center-strength 0 takes nothing away: leave center out of --scheme')
-        if self.picture_format not in FORMATS:
-            raise ValueError(f'format {self.picture_format!r} is none of {FORMATS}')
+        if self.image_format not in FORMATS:
+            raise ValueError(f'format {self.image_format!r} is none of {FORMATS}')
         if len(set(self.scales)) < len(self.scales):
             raise ValueError(f'a scale is given twice: {self.scales}')
         if not 0 <= self.shard[0] < self.shard[1]:
@@ -61,13 +61,13 @@ class SealJob:
             raise ValueError(f'a scale has a side of more than {MAX_SIDE} pixels: {self.scales}')
         inside = self.out.resolve()
         if inside.is_relative_to(self.img_dir.resolve()):
-            raise ValueError(f'--out {self.out} lies in the folder of the plain pictures: choose '
+            raise ValueError(f'--out {self.out} lies in the folder of the plain images: choose '
                              'one outside of it')
 
     def digest(self, sources: Iterable[Source], annotations: str | None) -> str:
         """SHA-256 of everything that the result depends on, but the pixels."""
         asked = dict(
-            scheme=self.scheme.to_dict(), scales=self.scales, format=self.picture_format,
+            scheme=self.scheme.to_dict(), scales=self.scales, format=self.image_format,
             key=self.key and self.key.fingerprint, annotations=annotations,
             sources=[source.name for source in sources])
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -75,7 +75,7 @@ class SealJob:
 
 @dataclass
 class SealReport:
-    """What became of the pictures: files written now, kept from before, and what was skipped.
+    """What became of the images: files written now, kept from before, and what was skipped.
 
     ``complete``: all shards are through and the manifest is written. ``dropped_fields``: of the
     json, for what they may tell.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mmppvit.atomic import write_atomic
+from mmppvit.utils.atomic import write_atomic
 
 try:
     import fcntl
@@ -30,7 +30,7 @@ class Progress:
 
 
 class Journal:
-    """A line for each picture that is done; a line that was cut short counts as not there.
+    """A line for each image that is done; a line that was cut short counts as not there.
 
     Args:
         out (Path): Folder of the sealed data set.
@@ -57,7 +57,7 @@ class Journal:
         self._lock.__exit__(*error)
 
     def read(self) -> dict[int, list[dict]]:
-        """Files of the pictures that were sealed, by index, if they are there and as they were."""
+        """Files of the images that were sealed, by index, if they are there and as they were."""
         done = read_journal(self.path, self.job).files if self.path.exists() else {}
         return self.still_good(done)
 
@@ -77,7 +77,7 @@ class Journal:
         self._file = self.path.open('a')
 
     def add(self, index: int, files: list[dict], problem: str | None) -> None:
-        """Note a picture's files, or why it was skipped."""
+        """Note an image's files, or why it was skipped."""
         entry = dict(i=index, files=files) if problem is None else dict(i=index, skipped=problem)
         self._file.write(f'{json.dumps(entry)}\n')
         self._file.flush()
@@ -98,12 +98,12 @@ def read_journal(path: Path, job: str) -> Progress:
     progress = Progress()
     lines = path.read_text().splitlines()
     if lines and lines[0] != json.dumps(dict(job=job)):  # empty: lost when the power was cut
-        raise ValueError(f'{path.parents[1]} was started from other pictures or with other '
+        raise ValueError(f'{path.parents[1]} was started from other images or with other '
                          'options, so it cannot be resumed with these: choose another --out')
     for line in lines[1:]:
         try:
             entry = json.loads(line)
-        except ValueError:  # cut short, or bytes lost in a crash: that picture is sealed again
+        except ValueError:  # cut short, or bytes lost in a crash: that image is sealed again
             continue
         progress.through = progress.through or 'done' in entry
         if 'files' in entry:

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mmppvit.atomic import write_atomic
 from mmppvit.encryption import BASELINES, DERIVATIONS, LEARNED, Key, Scheme, read_scheme
-from mmppvit.sealed.pictures import is_safe_name, path_within
+from mmppvit.sealed.image_files import is_safe_name, path_within
+from mmppvit.utils.atomic import write_atomic
 
 __all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'MAX_SIDE', 'Manifest', 'ManifestError',
-           'SealedPicture', 'image_folder']
+           'SealedImage', 'image_folder']
 
 FORMAT = 'mmppvit sealed data set'
 VERSIONS = (1, 2, 3)  # 2 has baselines, 3 learned protection: older readers do not know them
@@ -28,7 +28,7 @@ class ManifestError(ValueError):
 
 
 @dataclass(frozen=True)
-class SealedPicture:
+class SealedImage:
     """One file of a sealed data set; sizes are (width, height) in pixels.
 
     Args:
@@ -54,7 +54,7 @@ class SealedPicture:
 
     @property
     def scale_factor(self) -> tuple[float, float]:
-        """(w, h): from the plain frame to the one the picture was rescaled to."""
+        """(w, h): from the plain frame to the one the image was rescaled to."""
         return self.scaled[0] / self.plain[0], self.scaled[1] / self.plain[1]
 
 
@@ -64,28 +64,28 @@ class Manifest:
 
     Args:
         root (Path): Its folder.
-        scheme (Scheme): How every picture was encrypted.
-        picture_format (str): 'png' or 'webp'.
-        scales (list): (w, h) that pictures were rescaled to fit into; [None] for as they are.
+        scheme (Scheme): How every image was encrypted.
+        image_format (str): 'png' or 'webp'.
+        scales (list): (w, h) that images were rescaled to fit into; [None] for as they are.
         job (str): Digest of what was asked for; a resumed run has to have the same.
         key (dict, optional): ``fingerprint`` and ``derivation`` of schemes that shuffle.
         annotations (str, optional): SHA-256 of the COCO json.
-        pictures (list[SealedPicture]): In the order of the json, scale by scale.
+        images (list[SealedImage]): In the order of the json, scale by scale.
         skipped (list): (source, reason).
     """
     root: Path
     scheme: Scheme
-    picture_format: str
+    image_format: str
     scales: list[tuple[int, int] | None]
     job: str
     key: dict | None = None
     annotations: str | None = None
-    pictures: list[SealedPicture] = field(default_factory=list)
+    images: list[SealedImage] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     @cached_property
-    def by_file(self) -> dict[str, SealedPicture]:
-        return {picture.file: picture for picture in self.pictures}
+    def by_file(self) -> dict[str, SealedImage]:
+        return {image.file: image for image in self.images}
 
     @classmethod
     def load(cls, root: str | Path) -> Manifest:
@@ -110,15 +110,15 @@ class Manifest:
         """Write ``manifest.json``, signed by ``key`` where there is one."""
         data = dict(
             format=FORMAT, version=_version(self.scheme), scheme=self.scheme.to_dict(),
-            picture_format=self.picture_format, scales=self.scales, job=self.job, key=self.key,
+            picture_format=self.image_format, scales=self.scales, job=self.job, key=self.key,
             annotations=self.annotations, skipped=self.skipped,
-            pictures=[asdict(picture) for picture in self.pictures])
+            pictures=[asdict(image) for image in self.images])
         content = _canonical(data)
         data['digest'] = hashlib.sha256(content).hexdigest()
         data['signature'] = key.sign(content) if key is not None else None
-        pictures = ',\n'.join(json.dumps(item) for item in data.pop('pictures'))
+        images = ',\n'.join(json.dumps(item) for item in data.pop('pictures'))
         head = json.dumps(data, indent=1)
-        text = f'{head[:-2]},\n "pictures": [\n{pictures}\n ]\n}}\n'  # one picture a line
+        text = f'{head[:-2]},\n "pictures": [\n{images}\n ]\n}}\n'  # one image a line
         write_atomic(self.root / MANIFEST, text.encode())
 
     def check_key(self, key: Key) -> None:
@@ -139,36 +139,36 @@ class Manifest:
             raise ManifestError(f'{self.root / MANIFEST} was edited: it is not what the holder of '
                                 'the key has signed. Restore it, or seal again')
 
-    def path(self, picture: SealedPicture) -> Path:
-        """Where ``picture`` lies.
+    def path(self, image: SealedImage) -> Path:
+        """Where ``image`` lies.
 
         Raises:
             OSError: Outside of the folder, by a link.
         """
-        return path_within(self.root, picture.file)
+        return path_within(self.root, image.file)
 
-    def check_content(self, picture: SealedPicture, content: bytes) -> None:
-        """Raise ManifestError unless ``content`` is what was sealed as ``picture``."""
-        if len(content) != picture.bytes or \
-                hashlib.sha256(content).hexdigest() != picture.sha256:
-            raise ManifestError(f'{self.root / picture.file} is not what was sealed: it was '
+    def check_content(self, image: SealedImage, content: bytes) -> None:
+        """Raise ManifestError unless ``content`` is what was sealed as ``image``."""
+        if len(content) != image.bytes or \
+                hashlib.sha256(content).hexdigest() != image.sha256:
+            raise ManifestError(f'{self.root / image.file} is not what was sealed: it was '
                                 'changed, damaged or swapped. Restore it, or seal again')
 
-    def read(self, picture: SealedPicture) -> bytes:
-        """Content of the file of ``picture``, checked.
+    def read(self, image: SealedImage) -> bytes:
+        """Content of the file of ``image``, checked.
 
         Raises:
             ManifestError: It is missing or was changed.
         """
         try:
-            path = self.path(picture)
+            path = self.path(image)
             if path.exists() and not path.is_file():  # a pipe would be waited for
                 raise OSError('it is not a file')
             content = path.read_bytes()
         except OSError as err:
-            raise ManifestError(f'{self.root / picture.file} cannot be read '
+            raise ManifestError(f'{self.root / image.file} cannot be read '
                                 f'({err.strerror or err}): restore it, or seal again') from None
-        self.check_content(picture, content)
+        self.check_content(image, content)
         return content
 
     def read_annotations(self) -> dict:
@@ -191,7 +191,7 @@ class Manifest:
 
 
 def image_folder(scales: list, index: int) -> str:
-    """Folder of the pictures of one scale: 'images', or 'images_1333x800' beside others."""
+    """Folder of the images of one scale: 'images', or 'images_1333x800' beside others."""
     return 'images' if len(scales) == 1 else 'images_{}x{}'.format(*scales[index])
 
 
@@ -243,15 +243,16 @@ def _parse(data: dict, root: Path) -> Manifest:
     _expect(data['scheme']['patch_size'] <= MAX_SIDE, 'patch_size is too large')
     data['scheme'] = read_scheme(data['scheme'])
     _expect(version == _version(data['scheme']), f'version {version} has no such scheme')
-    _expect(data['picture_format'] in FORMATS, f'picture_format is none of {FORMATS}')
+    data['image_format'] = data.pop('picture_format')  # the files' name for it
+    _expect(data['image_format'] in FORMATS, f'picture_format is none of {FORMATS}')
     _expect(_is_digest(data['job']), 'job is not a digest')
     _expect(data['annotations'] is None or _is_digest(data['annotations']),
             'annotations is not a digest')
     data['scales'] = _parse_scales(data['scales'])
     _check_key_entry(data['key'], data['scheme'])
     data['skipped'] = [(str(source), str(reason)) for source, reason in data['skipped']]
-    data['pictures'] = [_parse_picture(item, data) for item in data['pictures']]
-    _expect(len({picture.file for picture in data['pictures']}) == len(data['pictures']),
+    data['images'] = [_parse_image(item, data) for item in data.pop('pictures')]
+    _expect(len({image.file for image in data['images']}) == len(data['images']),
             'a file is listed twice')
     return Manifest(root=root, **data)
 
@@ -292,21 +293,21 @@ def _check_key_entry(entry: object, scheme: Scheme) -> None:
             f'key derivation {entry["derivation"]!r} is unknown: update mmppvit')
 
 
-def _parse_picture(item: dict, data: dict) -> SealedPicture:
+def _parse_image(item: dict, data: dict) -> SealedImage:
     sizes = {name: _size(item[name]) for name in ('plain', 'scaled', 'size')}
-    picture = SealedPicture(**{**item, **sizes})
-    _expect(is_safe_name(picture.file), f'{picture.file!r:.80} is not a name within the folder')
-    _expect(isinstance(picture.source, str), 'source is not a name')
-    _expect(type(picture.scale) is int and 0 <= picture.scale < len(data['scales']),
-            f'scale {picture.scale!r:.80} is not listed')
-    _expect(picture.file.startswith(image_folder(data['scales'], picture.scale) + '/'),
-            f'{picture.file} is not in the folder of its scale')
-    _expect(type(picture.bytes) is int and picture.bytes > 0 and _is_digest(picture.sha256),
-            f'{picture.file} has no size or no digest')
+    image = SealedImage(**{**item, **sizes})
+    _expect(is_safe_name(image.file), f'{image.file!r:.80} is not a name within the folder')
+    _expect(isinstance(image.source, str), 'source is not a name')
+    _expect(type(image.scale) is int and 0 <= image.scale < len(data['scales']),
+            f'scale {image.scale!r:.80} is not listed')
+    _expect(image.file.startswith(image_folder(data['scales'], image.scale) + '/'),
+            f'{image.file} is not in the folder of its scale')
+    _expect(type(image.bytes) is int and image.bytes > 0 and _is_digest(image.sha256),
+            f'{image.file} has no size or no digest')
     scheme = data['scheme']
-    _expect(_is_hex(picture.nonce, 32 if scheme.shuffles else 0),
-            f'{picture.file} has a wrong nonce')
-    padded = tuple(-(-side // scheme.patch_size) * scheme.side for side in picture.scaled)
-    _expect(picture.size == padded, f'{picture.file}: {picture.scaled} does not become '
-            f'{picture.size} with patch {scheme.patch_size} and grid {scheme.grid}')
-    return picture
+    _expect(_is_hex(image.nonce, 32 if scheme.shuffles else 0),
+            f'{image.file} has a wrong nonce')
+    padded = tuple(-(-side // scheme.patch_size) * scheme.side for side in image.scaled)
+    _expect(image.size == padded, f'{image.file}: {image.scaled} does not become '
+            f'{image.size} with patch {scheme.patch_size} and grid {scheme.grid}')
+    return image

@@ -1,22 +1,22 @@
-"""Back to plain pictures, where the scheme lost nothing."""
+"""Back to plain images, where the scheme lost nothing."""
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
-from mmppvit.atomic import write_atomic
-from mmppvit.encryption import BASELINES, LEARNED, Key, Scheme, unshuffle_patches
-from mmppvit.sealed.manifest import ANNOTATIONS, Manifest, SealedPicture
-from mmppvit.sealed.pictures import decode_picture, encode_picture
-
 import numpy as np
 
-__all__ = ['check_restorable', 'restore_dataset', 'restore_picture']
+from mmppvit.encryption import BASELINES, LEARNED, Key, Scheme, unshuffle_patches
+from mmppvit.sealed.image_files import decode_image, encode_image
+from mmppvit.sealed.manifest import ANNOTATIONS, Manifest, SealedImage
+from mmppvit.utils.atomic import write_atomic
+
+__all__ = ['check_restorable', 'restore_dataset', 'restore_image']
 
 
 def check_restorable(scheme: Scheme) -> None:
-    """Raise ValueError, with the reason, unless a key brings the plain picture back."""
+    """Raise ValueError, with the reason, unless a key brings the plain image back."""
     reasons = []
     if scheme.mixes:
         reasons.append(f'mixing keeps 1 of {scheme.grid**2} numbers, and no key brings the others '
@@ -38,20 +38,20 @@ def check_restorable(scheme: Scheme) -> None:
                          'shuffle, without erode and drop, is restorable')
 
 
-def restore_picture(manifest: Manifest, picture: SealedPicture, key: Key) -> np.ndarray:
-    """uint8 (H, W, 3), BGR: the plain picture at the scale it was sealed at, bit for bit."""
-    img = decode_picture(manifest.read(picture))
-    order = manifest.scheme.order(key, picture.file, bytes.fromhex(picture.nonce), img.shape)
-    width, height = picture.scaled
+def restore_image(manifest: Manifest, image: SealedImage, key: Key) -> np.ndarray:
+    """uint8 (H, W, 3), BGR: the plain image at the scale it was sealed at, bit for bit."""
+    img = decode_image(manifest.read(image))
+    order = manifest.scheme.order(key, image.file, bytes.fromhex(image.nonce), img.shape)
+    width, height = image.scaled
     return unshuffle_patches(img, manifest.scheme.side, order)[:height, :width]
 
 
 def restore_dataset(manifest: Manifest, key: Key, out: Path,
                     progress: Callable[[int, int], None] = lambda done, total: None) -> bool:
-    """Write all plain pictures, and the json where they have the size that it says.
+    """Write all plain images, and the json where they have the size that it says.
 
     Returns:
-        bool: Whether there is a json; not for pictures that were rescaled, nor without one.
+        bool: Whether there is a json; not for images that were rescaled, nor without one.
 
     Raises:
         ValueError: The scheme is not restorable, the key another one, or ``out`` not empty.
@@ -63,11 +63,11 @@ def restore_dataset(manifest: Manifest, key: Key, out: Path,
     if out.resolve().is_relative_to(manifest.root.resolve()):
         raise ValueError(f'--out {out} lies in the sealed data set, which may be handed over: '
                          'choose one outside of it')
-    for done, picture in enumerate(manifest.pictures, 1):
-        img = restore_picture(manifest, picture, key)
-        name = Path(picture.file).with_suffix('.png')
-        write_atomic(out / name, encode_picture(img, 'png'))
-        progress(done, len(manifest.pictures))
+    for done, image in enumerate(manifest.images, 1):
+        img = restore_image(manifest, image, key)
+        name = Path(image.file).with_suffix('.png')
+        write_atomic(out / name, encode_image(img, 'png'))
+        progress(done, len(manifest.images))
     if manifest.annotations is None or manifest.scales != [None]:
         return False
     data = manifest.read_annotations()

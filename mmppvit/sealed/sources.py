@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mmppvit.sealed.pictures import find_pictures, is_safe_name
+from mmppvit.sealed.image_files import find_images, is_safe_name
 
 __all__ = ['Source', 'output_names', 'read_sources', 'sealed_annotations']
 
 # Fields of COCO that training and evaluation need. All others stay behind: links to the plain
-# picture, dates, photographers, captions.
+# image, dates, photographers, captions.
 _IMAGE_FIELDS = ('id', 'file_name', 'width', 'height')
 _ANNOTATION_FIELDS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd', 'segmentation',
                       'ignore', 'keypoints', 'num_keypoints')
@@ -22,24 +22,24 @@ _CATEGORY_FIELDS = ('id', 'name', 'supercategory', 'keypoints', 'skeleton')
 
 @dataclass(frozen=True)
 class Source:
-    """One plain picture: its name below the folder, and its size (w, h) if a json gives it."""
+    """One plain image: its name below the folder, and its size (w, h) if a json gives it."""
     name: str
     size: tuple[int, int] | None = None
 
 
 def read_sources(img_dir: Path, ann_file: Path | None) -> tuple[list[Source], str | None]:
-    """All pictures, in order, and the SHA-256 of the json.
+    """All images, in order, and the SHA-256 of the json.
 
     Raises:
         FileNotFoundError: There is no such folder or json.
-        ValueError: The json is not COCO's, or lists a picture twice or outside of the folder.
+        ValueError: The json is not COCO's, or lists an image twice or outside of the folder.
     """
     if not img_dir.is_dir():
         raise FileNotFoundError(f'no folder {img_dir}')
     if ann_file is None:
-        sources = [Source(name) for name in find_pictures(img_dir)]
+        sources = [Source(name) for name in find_images(img_dir)]
         if not sources:
-            raise ValueError(f'{img_dir} has no pictures')
+            raise ValueError(f'{img_dir} has no images')
         unsafe = [source.name for source in sources if not is_safe_name(source.name)]
         if unsafe:
             raise ValueError(f'{img_dir} has {unsafe[0]!r}, a name that not every system can '
@@ -67,16 +67,16 @@ def read_sources(img_dir: Path, ann_file: Path | None) -> tuple[list[Source], st
     return sources, hashlib.sha256(content).hexdigest()
 
 
-def output_names(sources: Sequence[Source], picture_format: str) -> list[str]:
+def output_names(sources: Sequence[Source], image_format: str) -> list[str]:
     """Names of the sealed files: sub-folder and stem are kept, the suffix is the format's.
 
-    Pictures that would share one, such as ``a.jpg`` and ``a.png``, keep their whole name as well.
+    Images that would share one, such as ``a.jpg`` and ``a.png``, keep their whole name as well.
     """
-    names = [PurePosixPath(s.name).with_suffix(f'.{picture_format}').as_posix() for s in sources]
-    while True:  # a whole name may be another picture's short one: a.jpg, a.png, a.jpg.png
+    names = [PurePosixPath(s.name).with_suffix(f'.{image_format}').as_posix() for s in sources]
+    while True:  # a whole name may be another image's short one: a.jpg, a.png, a.jpg.png
         # One file on systems that do not tell a from A.
         counts = Counter(name.lower() for name in names)
-        longer = [name if counts[name.lower()] == 1 else f'{source.name}.{picture_format}'
+        longer = [name if counts[name.lower()] == 1 else f'{source.name}.{image_format}'
                   for name, source in zip(names, sources, strict=True)]
         if longer == names:
             return names
@@ -84,7 +84,7 @@ def output_names(sources: Sequence[Source], picture_format: str) -> list[str]:
 
 
 def sealed_annotations(ann_file: Path, names: dict[str, str]) -> tuple[bytes, list[str]]:
-    """The COCO json of the sealed pictures, in the plain frame, and which fields it leaves out.
+    """The COCO json of the sealed images, in the plain frame, and which fields it leaves out.
 
     Args:
         ann_file (Path): The plain one.

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from mmppvit.encryption import (
     BASELINES,
     LEARNED,
@@ -14,10 +16,8 @@ from mmppvit.encryption import (
     shuffle_patches,
     split_patches,
 )
-from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealedPicture
-from mmppvit.sealed.pictures import decode_picture
-
-import numpy as np
+from mmppvit.sealed.image_files import decode_image
+from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealedImage
 
 __all__ = ['blockiness', 'disorder', 'looks_plain', 'metadata_of', 'verify_sealed']
 
@@ -32,8 +32,8 @@ def verify_sealed(root: Path, key: Key | None = None,
     """Problems of the sealed data set ``root``, one sentence each; none if all is well.
 
     Checked are: the manifest's digest and, with the key, its signature; that every file is there,
-    unchanged, a picture of its size and free of metadata, and nothing else is; that json and
-    pictures belong together; that no picture looks as if it had not been encrypted.
+    unchanged, an image of its size and free of metadata, and nothing else is; that json and
+    images belong together; that no image looks as if it had not been encrypted.
 
     Raises:
         ManifestError: There is no valid manifest, or the key is another one.
@@ -44,9 +44,9 @@ def verify_sealed(root: Path, key: Key | None = None,
     yield from _unlisted_files(manifest)
     if manifest.annotations is not None:
         yield from _check_annotations(manifest)
-    for done, picture in enumerate(manifest.pictures, 1):
-        yield from _check_picture(manifest, picture)
-        progress(done, len(manifest.pictures))
+    for done, image in enumerate(manifest.images, 1):
+        yield from _check_image(manifest, image)
+        progress(done, len(manifest.images))
 
 
 def _unlisted_files(manifest: Manifest) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _unlisted_files(manifest: Manifest) -> Iterator[str]:
             file = (Path(folder) / name).relative_to(manifest.root).as_posix()
             if file not in listed:
                 file = file.encode(errors='backslashreplace').decode()  # so that it can be printed
-                yield f'{file}: is not part of the data set; it may be a plain picture'
+                yield f'{file}: is not part of the data set; it may be a plain image'
 
 
 def _check_annotations(manifest: Manifest) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _check_annotations(manifest: Manifest) -> Iterator[str]:
     except (KeyError, TypeError):
         yield f'{ANNOTATIONS}: is not a COCO json'
         return
-    sealed = {picture.file.partition('/')[2]: picture.plain for picture in manifest.pictures}
+    sealed = {image.file.partition('/')[2]: image.plain for image in manifest.images}
     for name in sorted(named.keys() ^ sealed.keys()):
         where = 'the json only' if name in named else 'the manifest only'
         yield f'{name}: is in {where}'
@@ -81,22 +81,22 @@ def _check_annotations(manifest: Manifest) -> Iterator[str]:
             yield f'{name}: is {named[name]} in the json and {sealed[name]} in the manifest'
 
 
-def _check_picture(manifest: Manifest, picture: SealedPicture) -> Iterator[str]:
+def _check_image(manifest: Manifest, image: SealedImage) -> Iterator[str]:
     try:
-        content = manifest.read(picture)
-        img = decode_picture(content)
+        content = manifest.read(image)
+        img = decode_image(content)
     except (ManifestError, OSError) as err:
-        yield str(err) if isinstance(err, ManifestError) else f'{picture.file}: {err}'
+        yield str(err) if isinstance(err, ManifestError) else f'{image.file}: {err}'
         return
-    if (img.shape[1], img.shape[0]) != picture.size:
-        yield (f'{picture.file}: is {img.shape[1]}x{img.shape[0]} and should be '
-               '{}x{}'.format(*picture.size))
+    if (img.shape[1], img.shape[0]) != image.size:
+        yield (f'{image.file}: is {img.shape[1]}x{img.shape[0]} and should be '
+               '{}x{}'.format(*image.size))
         return
     extra = metadata_of(content)
     if extra:
-        yield f'{picture.file}: carries metadata ({", ".join(extra)})'
+        yield f'{image.file}: carries metadata ({", ".join(extra)})'
     if looks_plain(img, manifest.scheme):
-        yield (f'{picture.file}: looks as if it had not been encrypted with scheme '
+        yield (f'{image.file}: looks as if it had not been encrypted with scheme '
                f'{manifest.scheme.name}')
 
 
@@ -163,7 +163,7 @@ def blockiness(img: np.ndarray, side: int) -> float:
 def disorder(img: np.ndarray, side: int) -> float:
     """Mean step over the borders of patches as a share of what it is in a random order.
 
-    About 1 for shuffled patches, well below where neighbours are still neighbours, mixed or not;
+    About 1 for shuffled patches, well below where neighbors are still neighbors, mixed or not;
     infinite where it says nothing: for images without texture or of few patches.
 
     Args:
@@ -188,17 +188,17 @@ def _step_at_borders(img: np.ndarray, side: int) -> float:
 def looks_plain(img: np.ndarray, scheme: Scheme) -> bool:
     """Whether an image lacks the marks of its scheme.
 
-    Eroded patches have grey borders, centered ones means near 128, unless their texture saturates.
-    Of shuffled patches the neighbours are strangers, and mixed ones do not continue each other.
+    Eroded patches have gray borders, centered ones means near 128, unless their texture saturates.
+    Of shuffled patches the neighbors are strangers, and mixed ones do not continue each other.
     Whether centered patches are shuffled, and whether some were dropped, is not judged. Pixelated
-    pictures are of one colour in every block; blur, noise, smaller size and learned protection
+    images are of one color in every block; blur, noise, smaller size and learned protection
     are not judged.
     """
     patches = split_patches(img, scheme.side)
     if scheme.erode:
-        grey = patches == 128
-        grey[:, :, scheme.erode:-scheme.erode, scheme.erode:-scheme.erode] = True
-        return not grey.all()
+        gray = patches == 128
+        gray[:, :, scheme.erode:-scheme.erode, scheme.erode:-scheme.erode] = True
+        return not gray.all()
     if scheme.centers:
         saturated = ((patches == 0) | (patches == 255)).any((2, 3))
         # Rounding moves the mean by up to half a level.
@@ -214,7 +214,7 @@ def looks_plain(img: np.ndarray, scheme: Scheme) -> bool:
 
 
 def _has_blocks(img: np.ndarray, block: int, padding: int) -> bool:
-    """Whether all blocks that end more than ``padding`` before the border are of one colour."""
+    """Whether all blocks that end more than ``padding`` before the border are of one color."""
     rows, cols = (max(size - padding, 0) // block for size in img.shape[:2])
     if not rows or not cols:
         return True

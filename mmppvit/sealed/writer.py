@@ -1,4 +1,4 @@
-"""Sealing: plain pictures in, a sealed data set out; interrupted at any moment, it goes on."""
+"""Sealing: plain images in, a sealed data set out; interrupted at any moment, it goes on."""
 from __future__ import annotations
 
 import hashlib
@@ -15,40 +15,40 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from mmppvit.atomic import write_atomic
+import cv2
+import numpy as np
+
 from mmppvit.encryption import DERIVATIONS
+from mmppvit.sealed.image_files import (
+    check_complete,
+    decode_image,
+    encode_image,
+    path_within,
+)
 from mmppvit.sealed.job import SealJob, SealReport
 from mmppvit.sealed.journal import WORK, Journal, Progress, locked, read_journal
 from mmppvit.sealed.manifest import (
     ANNOTATIONS,
     MANIFEST,
     Manifest,
-    SealedPicture,
+    SealedImage,
     image_folder,
 )
-from mmppvit.sealed.pictures import (
-    check_complete,
-    decode_picture,
-    encode_picture,
-    path_within,
-)
 from mmppvit.sealed.sources import Source, output_names, read_sources, sealed_annotations
+from mmppvit.utils.atomic import write_atomic
 
-import cv2
-import numpy as np
-
-__all__ = ['seal_dataset', 'seal_picture']
+__all__ = ['seal_dataset', 'seal_image']
 
 
-def seal_picture(content: bytes, source: Source, name: str, job: SealJob
-                 ) -> Iterator[tuple[SealedPicture, bytes]]:
-    """The sealed files of one plain picture, one a scale, and what the manifest says of them.
+def seal_image(content: bytes, source: Source, name: str, job: SealJob
+                 ) -> Iterator[tuple[SealedImage, bytes]]:
+    """The sealed files of one plain image, one a scale, and what the manifest says of them.
 
     Raises:
-        OSError: ``content`` is not a whole picture.
+        OSError: ``content`` is not a whole image.
         ValueError: It is smaller than a patch, or of another size than its json says.
     """
-    img = decode_picture(content)
+    img = decode_image(content)
     plain = (img.shape[1], img.shape[0])
     if source.size is not None and source.size != plain:
         raise ValueError(f'it is {plain[0]}x{plain[1]} (after its EXIF turn, if it has one) and '
@@ -57,8 +57,8 @@ def seal_picture(content: bytes, source: Source, name: str, job: SealJob
         scaled = img if scale is None else _rescale(img, scale)
         file = f'{image_folder(job.scales, index)}/{name}'
         encrypted = job.scheme.encrypt(scaled, job.key, file)
-        sealed = encode_picture(encrypted.img, job.picture_format)
-        yield SealedPicture(
+        sealed = encode_image(encrypted.img, job.image_format)
+        yield SealedImage(
             file=file, source=source.name, scale=index, plain=plain,
             scaled=(scaled.shape[1], scaled.shape[0]),
             size=(encrypted.img.shape[1], encrypted.img.shape[0]),
@@ -76,20 +76,20 @@ def _rescale(img: np.ndarray, scale: tuple[int, int]) -> np.ndarray:
 
 def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
                  progress: Callable[[int, int], None] = lambda done, total: None) -> SealReport:
-    """Seal all pictures of ``job``'s shard; the last shard to finish writes the manifest.
+    """Seal all images of ``job``'s shard; the last shard to finish writes the manifest.
 
     Args:
         job (SealJob): What to do.
         resume (bool): Go on with an interrupted run; what is there is checked, not trusted.
         num_workers (int): Processes; 0 works in this one.
-        progress (Callable): Called with the pictures done and their total, whenever that changes.
+        progress (Callable): Called with the images done and their total, whenever that changes.
 
     Raises:
         FileNotFoundError: There is no such folder or json.
         ValueError: The output holds something else, or another run is at work on it.
     """
     sources, annotations = read_sources(job.img_dir, job.ann_file)
-    names = output_names(sources, job.picture_format)
+    names = output_names(sources, job.image_format)
     asked = job.digest(sources, annotations)
     _check_output(job, asked, resume)
     report, problems = SealReport(), {}
@@ -118,8 +118,8 @@ def _progress_so_far(job: SealJob, journal: Journal, sources: list[Source],
     if journal.path.exists() or not (job.out / MANIFEST).exists():
         return journal.read()
     by_source: dict[str, list[dict]] = {}
-    for picture in Manifest.load(job.out).pictures:
-        by_source.setdefault(picture.source, []).append(asdict(picture))
+    for image in Manifest.load(job.out).images:
+        by_source.setdefault(image.source, []).append(asdict(image))
     return journal.still_good(
         {i: by_source[sources[i].name] for i in mine if sources[i].name in by_source})
 
@@ -142,7 +142,7 @@ def _check_output(job: SealJob, asked: str, resume: bool) -> None:
     for path in (job.out / WORK).glob('shard-*.jsonl'):  # also those of other shards
         read_journal(path, asked)
     if finished and Manifest.load(job.out).job != asked:
-        raise ValueError(f'{job.out} was sealed from other pictures or with other options, so it '
+        raise ValueError(f'{job.out} was sealed from other images or with other options, so it '
                          'cannot be resumed with these: choose another --out')
 
 
@@ -170,23 +170,23 @@ def _start_worker(job: SealJob) -> None:
 
 
 def _seal_one(task: tuple[int, Source, str]) -> tuple[int, list[dict], str | None]:
-    """Seal one picture and write its files; what to note in the journal about it."""
+    """Seal one image and write its files; what to note in the journal about it."""
     index, source, name = task
     try:
         path = path_within(_JOB.img_dir, source.name)
         check_complete(path)
-        sealed = list(seal_picture(path.read_bytes(), source, name, _JOB))
+        sealed = list(seal_image(path.read_bytes(), source, name, _JOB))
     except FileNotFoundError:
         return index, [], 'there is no such file'
     except (OSError, ValueError, TypeError, cv2.error) as err:
         return index, [], ' '.join(str(err).split())
-    for picture, content in sealed:  # a full disk is not the picture's fault: that error is raised
-        write_atomic(_JOB.out / picture.file, content)
-    return index, [asdict(picture) for picture, _ in sealed], None
+    for image, content in sealed:  # a full disk is not the image's fault: that error is raised
+        write_atomic(_JOB.out / image.file, content)
+    return index, [asdict(image) for image, _ in sealed], None
 
 
 def _run(job: SealJob, tasks: Iterator, num_workers: int) -> Iterator[tuple]:
-    """Results as they come; never more than a few pictures are under way."""
+    """Results as they come; never more than a few images are under way."""
     if num_workers == 0:
         _start_worker(job)
         yield from map(_seal_one, tasks)
@@ -235,14 +235,14 @@ def _write_end(job: SealJob, asked: str, sources: list[Source], names: list[str]
         content, report.dropped_fields = sealed_annotations(job.ann_file, kept)
         write_atomic(job.out / ANNOTATIONS, content)
         annotations = hashlib.sha256(content).hexdigest()
-    pictures = [SealedPicture(**entry) for scale in range(len(job.scales))
+    images = [SealedImage(**entry) for scale in range(len(job.scales))
                 for i in sorted(files) for entry in files[i] if entry['scale'] == scale]
-    if not pictures:
-        raise ValueError('no picture could be sealed; the first reason: '
+    if not images:
+        raise ValueError('no image could be sealed; the first reason: '
                          f'{sources[min(problems)].name}: {problems[min(problems)]}')
     Manifest(
-        root=job.out, scheme=job.scheme, picture_format=job.picture_format,
-        scales=list(job.scales), job=asked, annotations=annotations, pictures=pictures,
+        root=job.out, scheme=job.scheme, image_format=job.image_format,
+        scales=list(job.scales), job=asked, annotations=annotations, images=images,
         key=job.key and dict(fingerprint=job.key.fingerprint, derivation=DERIVATIONS[-1]),
         skipped=[(sources[i].name, problems[i]) for i in sorted(problems)]).save(job.key)
     _remove_leftovers(job.out)
@@ -254,5 +254,5 @@ def _remove_leftovers(out: Path) -> None:
     shutil.rmtree(out / WORK, ignore_errors=True)
     for folder, _, files in os.walk(out):
         for name in files:
-            if name.startswith('.tmp-') and not Path(name).suffix:  # a picture may be called so
+            if name.startswith('.tmp-') and not Path(name).suffix:  # an image may be called so
                 (Path(folder) / name).unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-from mmppvit.visualization.picture_grid import (
-    distinct_colours,
+from mmppvit.visualization.image_grid import (
+    distinct_colors,
     draw_instances,
     enlarge,
-    picture_grid,
-    save_picture,
+    image_grid,
+    save_image,
 )
 
-__all__ = ['distinct_colours', 'draw_instances', 'enlarge', 'picture_grid', 'save_picture']
+__all__ = ['distinct_colors', 'draw_instances', 'enlarge', 'image_grid', 'save_image']

@@ -1,7 +1,5 @@
-"""Results drawn on sealed pictures."""
+"""Results drawn on sealed images."""
 from __future__ import annotations
-
-from mmppvit.encryption import unshuffle_patches
 
 import numpy as np
 import torch
@@ -10,16 +8,18 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmdet.visualization import DetLocalVisualizer
 
+from mmppvit.encryption import unshuffle_patches
+
 __all__ = ['SealedDetLocalVisualizer']
 
 
 @VISUALIZERS.register_module()
 class SealedDetLocalVisualizer(DetLocalVisualizer):
-    """``DetLocalVisualizer`` for pictures that are smaller than the frame of their boxes.
+    """``DetLocalVisualizer`` for images that are smaller than the frame of their boxes.
 
-    Boxes and masks are in the plain frame. Where the picture that is shown is a sealed one, they
+    Boxes and masks are in the plain frame. Where the image that is shown is a sealed one, they
     are drawn in its frame; where it is shuffled and the results carry ``patch_order``, its layout
-    is restored for the drawing. Pictures in the plain frame are drawn as ever.
+    is restored for the drawing. Images in the plain frame are drawn as ever.
     """
 
     def add_datasample(self, name: str, image: np.ndarray,
@@ -49,7 +49,7 @@ def _in_sealed_frame(image: np.ndarray, sample: DetDataSample,
 
 
 def _shrink(masks, sealed: dict, shape: tuple[int, int]) -> torch.Tensor:
-    """(N, H, W) bool: masks of the plain frame in that of a sealed picture of ``shape``."""
+    """(N, H, W) bool: masks of the plain frame in that of a sealed image of ``shape``."""
     masks = masks.to_ndarray() if hasattr(masks, 'to_ndarray') else masks.numpy()
     bitmaps = BitmapMasks(masks.astype(np.uint8), *masks.shape[1:])
     padded = tuple(length * sealed['grid'] for length in shape)

@@ -1,16 +1,16 @@
-"""Small sealed data sets of drawn pictures, for attackers."""
+"""Small sealed data sets of drawn images, for attackers."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import pytest
+
 from mmppvit.attacks.runner import AttackSettings
 from mmppvit.encryption import Key, make_scheme
 from mmppvit.sealed import SealJob, seal_dataset
-from tests.attacks.reconstruction_cases import drawn_pictures
-
-import cv2
-import pytest
+from tests.attacks.reconstruction_cases import drawn_images
 
 _OPTIONS = {
     'mix': dict(), 'mix+shuffle': dict(), 'mix+center+shuffle': dict(center_strength=.5),
@@ -20,7 +20,7 @@ _OPTIONS = {
 
 @dataclass(frozen=True)
 class Sealed:
-    """``plain`` has pictures of sides that are no whole patches; ``root/<scheme>`` is sealed."""
+    """``plain`` has images of sides that are no whole patches; ``root/<scheme>`` is sealed."""
     plain: Path
     root: Path
     key_file: Path
@@ -48,7 +48,7 @@ class Sealed:
 def sealed(tmp_path_factory) -> Sealed:
     folder = tmp_path_factory.mktemp('attacked')
     (folder / 'plain').mkdir()
-    for number, img in enumerate(drawn_pictures(10, 52, 68)):
+    for number, img in enumerate(drawn_images(10, 52, 68)):
         cv2.imwrite(str(folder / f'plain/{number}.png'), img)
     Key.create(folder / 'owner.key')
     return Sealed(folder / 'plain', folder, folder / 'owner.key')

@@ -6,11 +6,11 @@ import signal
 import sys
 import time
 
-from mmppvit.attacks import Attacker, BudgetExceeded, Recovery
-
 import cv2
 import numpy as np
 import torch
+
+from mmppvit.attacks import Attacker, BudgetExceeded, Recovery
 
 __all__ = ['FAILING', 'Honest']
 

@@ -1,18 +1,18 @@
-"""Pictures that reconstruction attackers are tried on, and how well they did."""
+"""Images that reconstruction attackers are tried on, and how well they did."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from mmppvit.attacks import Attacker, Pair
-from mmppvit.encryption import EncryptedImage, Key, Scheme
 
 import cv2
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from mmppvit.attacks import Attacker, Pair
+from mmppvit.encryption import EncryptedImage, Key, Scheme
+
 
 class Blurred(Scheme):
-    """A scheme in order that does not mix: Gaussian blur of the plain picture."""
+    """A scheme in order that does not mix: Gaussian blur of the plain image."""
 
     mixes = shuffles = centers = property(lambda self: False)
 
@@ -20,26 +20,26 @@ class Blurred(Scheme):
         return EncryptedImage(cv2.GaussianBlur(img, (0, 0), 2.), None, None)
 
 
-def drawn_pictures(count: int, height: int = 96, width: int = 128, seed: int = 0) -> list:
+def drawn_images(count: int, height: int = 96, width: int = 128, seed: int = 0) -> list:
     """Discs and rectangles on a shade, uint8 BGR, with soft edges."""
     rng = np.random.default_rng(seed)
     imgs = []
     for _ in range(count):
-        img = smooth_picture(height, width, rng)
+        img = smooth_image(height, width, rng)
         for _ in range(6):
-            colour = [int(c) for c in rng.integers(20, 236, 3)]
+            color = [int(c) for c in rng.integers(20, 236, 3)]
             x, y = int(rng.integers(width)), int(rng.integers(height))
             size = int(rng.integers(8, 32))
             if rng.random() < .5:
-                cv2.circle(img, (x, y), size, colour, -1)
+                cv2.circle(img, (x, y), size, color, -1)
             else:
-                cv2.rectangle(img, (x, y), (x + size, y + size), colour, -1)
+                cv2.rectangle(img, (x, y), (x + size, y + size), color, -1)
         imgs.append(cv2.GaussianBlur(img, (0, 0), .8))
     return imgs
 
 
-def smooth_picture(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A shade: bicubic from 3 x 4 colours, none near black or white."""
+def smooth_image(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A shade: bicubic from 3 x 4 colors, none near black or white."""
     few = rng.uniform(60, 196, (3, 4, 3)).astype(np.float32)
     img = cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.clip(img, 40, 216).astype(np.uint8)

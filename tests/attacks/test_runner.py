@@ -5,12 +5,12 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
 from mmppvit.attacks import runner
 from mmppvit.attacks.runner import AttackSettings, load_recoveries, run_attacks
 from tests.attacks.failing import FAILING, Greedy, Honest, Known, Slow
-
-import numpy as np
-import pytest
 
 
 def _run(settings, out, *kinds, said=None):
@@ -37,7 +37,7 @@ def failed(sealed, tmp_path_factory):
     ('greedy', 'failed', 'out of memory (8 GiB allowed)'),
     ('greedy-torch', 'failed', 'out of memory (8 GiB allowed)'),
     ('late', 'out of time', 'nothing learned yet'),
-    ('misshapen', 'failed', 'ValueError: it made a uint8 picture of shape (31, 40, 3)'),
+    ('misshapen', 'failed', 'ValueError: it made a uint8 image of shape (31, 40, 3)'),
     ('disorderly', 'failed', 'is no order of 4 x 5 patches'),
     ('known', 'done', ''),
     ('honest', 'done', ''),
@@ -55,7 +55,7 @@ def test_each_failure_is_told_and_the_others_complete(failed, name, status, reas
 
 
 def test_too_little_memory_to_begin_with(sealed, tmp_path):
-    """It is not taken for pictures that cannot be read."""
+    """It is not taken for images that cannot be read."""
     result = _run(sealed.settings('mix', memory=.001), tmp_path, Greedy)['greedy']
     assert (result.status, result.reason) == ('failed', 'out of memory (0.001 GiB allowed)')
 
@@ -113,7 +113,7 @@ def test_failures_are_tried_again_and_interrupted_runs_are_not_whole(sealed, tmp
     monkeypatch.setattr(runner, '_watch', interrupt)
     with pytest.raises(KeyboardInterrupt):
         _run(replace(settings, seed=1), tmp_path, Honest)
-    assert not (folder / 'result.json').exists(), 'its pictures may be those of either seed'
+    assert not (folder / 'result.json').exists(), 'its images may be those of either seed'
 
 
 def test_what_has_no_meaning_is_not_run(sealed, tmp_path):

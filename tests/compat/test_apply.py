@@ -5,10 +5,10 @@ import textwrap
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 
+import pytest
+
 from mmppvit.compat import apply
 from mmppvit.compat.mmcv_ext import OPERATORS, compiled_ext_exists
-
-import pytest
 
 
 def run(code, **kwargs):

@@ -5,11 +5,6 @@ import sys
 from collections import Counter, OrderedDict, deque
 from pathlib import Path
 
-from mmppvit.compat.atomic_backend import AtomicLocalBackend
-from mmppvit.compat.checkpoint import PlainCheckpointHook, register_checkpoint_hook
-from mmppvit.compat.plain_state import make_plain, restore
-from mmppvit.compat.stock_checkpoint import load_mmengine_checkpoint, rewrite_checkpoint
-
 import numpy as np
 import pytest
 import torch
@@ -19,6 +14,11 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
+
+from mmppvit.compat.atomic_backend import AtomicLocalBackend
+from mmppvit.compat.checkpoint_hook import PlainCheckpointHook
+from mmppvit.compat.plain_state import make_plain, restore
+from mmppvit.compat.stock_checkpoint import load_mmengine_checkpoint, rewrite_checkpoint
 
 
 class Numbers(Dataset):
@@ -69,7 +69,6 @@ def history(runner):
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """A runner that has trained for two iterations and saved epoch_1.pth."""
-    register_checkpoint_hook()
     folder = tmp_path_factory.mktemp('plain')
     runner = make_runner(folder, 'first', schedulers=ONE_CYCLE)
     runner.message_hub.update_info('best_score', np.float64(0.5))
@@ -151,7 +150,6 @@ reads_stock = pytest.mark.skipif(
 def test_a_stock_checkpoint_is_read_without_pickle_and_resumes(stock, tmp_path):
     rewrite_checkpoint(str(stock[1]), str(tmp_path / 'epoch_1.pth'))
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
-    register_checkpoint_hook()
     runner = make_runner(tmp_path, 'rewritten', resume=True, epochs=2)
     assert resume(runner)[0] == history(stock[0]) != {}
 

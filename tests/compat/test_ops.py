@@ -1,13 +1,6 @@
 """The operators against slow references, values and gradients."""
 import math
 
-from mmppvit.compat.ops import nms as nms_module
-from mmppvit.compat.ops import roi_align as roi_align_module
-from mmppvit.compat.ops.deform_attn import ms_deform_attn_forward
-from mmppvit.compat.ops.focal_loss import sigmoid_focal_loss_forward
-from mmppvit.compat.ops.nms import plain_nms
-from mmppvit.compat.torchvision_schemas import binary_loads
-
 import numpy as np
 import pytest
 import torch
@@ -18,6 +11,13 @@ from mmcv.ops.multi_scale_deform_attn import (
     MultiScaleDeformableAttnFunction,
     multi_scale_deformable_attn_pytorch,
 )
+
+from mmppvit.compat.ops import nms as nms_module
+from mmppvit.compat.ops import roi_align as roi_align_module
+from mmppvit.compat.ops.deform_attn import ms_deform_attn_forward
+from mmppvit.compat.ops.focal_loss import sigmoid_focal_loss_forward
+from mmppvit.compat.ops.nms import plain_nms
+from mmppvit.compat.torchvision_schemas import binary_loads
 
 pytestmark = pytest.mark.skipif(
     type(__import__('sys').modules['mmcv._ext']).__name__ != '_StandIn',
@@ -61,7 +61,7 @@ def test_nms_is_greedy(items, threshold, offset, block):
 
 
 def test_nms_settles_a_long_chain():
-    # Each box suppresses its neighbour alone, so that every second one stays.
+    # Each box suppresses its neighbor alone, so that every second one stays.
     x = torch.arange(1500.)[:, None] * 4
     boxes = torch.cat([x, x * 0, x + 10, x * 0 + 10], 1)
     kept = plain_nms(boxes, torch.arange(1500., 0, -1), 0.4)

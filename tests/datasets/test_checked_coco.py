@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import mmppvit  # noqa: F401, must come before mmdet and timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
 import cv2
@@ -24,7 +24,7 @@ def _scope():
         yield
 
 
-def _picture(height: int = 48, width: int = 64) -> np.ndarray:
+def _image(height: int = 48, width: int = 64) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -41,7 +41,7 @@ def _write_coco(root: Path, names: tuple[str, ...] = CLASSES, boxes: int = 1,
 @pytest.fixture
 def root(tmp_path):
     _write_coco(tmp_path)
-    cv2.imwrite(str(tmp_path / 'a.jpg'), _picture())
+    cv2.imwrite(str(tmp_path / 'a.jpg'), _image())
     return tmp_path
 
 
@@ -136,7 +136,7 @@ def test_a_truncated_jpeg_is_named(root, share):
 @pytest.mark.parametrize('share', [.05, .5, .9, .99])
 def test_a_truncated_png_is_named(root, share):
     _write_coco(root, file_name='a.png')
-    cv2.imwrite(str(root / 'a.png'), _picture())
+    cv2.imwrite(str(root / 'a.png'), _image())
     content = (root / 'a.png').read_bytes()
     (root / 'a.png').write_bytes(content[:int(len(content) * share)])
     assert 'a.png (listed in ' in _error_of(root)
@@ -166,34 +166,34 @@ def test_a_missing_image_is_named(root):
 
 
 @pytest.mark.parametrize('kind', ['grayscale', 'rgba', '16 bits', '16 bits grayscale', 'bilevel'])
-def test_any_kind_of_file_loads_as_8_bit_colour(root, kind):
-    picture = _picture()
+def test_any_kind_of_file_loads_as_8_bit_color(root, kind):
+    image = _image()
     stored = {
-        'grayscale': picture[..., 0],
-        'rgba': np.dstack([picture, picture[..., 0]]),
-        '16 bits': picture.astype(np.uint16) * 257,
-        '16 bits grayscale': picture[..., 0].astype(np.uint16) * 257,
-        'bilevel': (picture[..., 0] > 127).astype(np.uint8) * 255,
+        'grayscale': image[..., 0],
+        'rgba': np.dstack([image, image[..., 0]]),
+        '16 bits': image.astype(np.uint16) * 257,
+        '16 bits grayscale': image[..., 0].astype(np.uint16) * 257,
+        'bilevel': (image[..., 0] > 127).astype(np.uint8) * 255,
     }[kind]
     _write_coco(root, file_name='a.png')
     params = [cv2.IMWRITE_PNG_BILEVEL, 1] if kind == 'bilevel' else []
     cv2.imwrite(str(root / 'a.png'), stored, params)
     inputs = _build(root)[0]['inputs'].numpy()
-    grey = {'grayscale': picture[..., :1], '16 bits grayscale': picture[..., :1],
-            'bilevel': (picture[..., :1] > 127) * 255}.get(kind, picture)
+    gray = {'grayscale': image[..., :1], '16 bits grayscale': image[..., :1],
+            'bilevel': (image[..., :1] > 127) * 255}.get(kind, image)
     assert inputs.dtype == np.uint8
-    np.testing.assert_array_equal(inputs, np.broadcast_to(grey, picture.shape).transpose(2, 0, 1))
+    np.testing.assert_array_equal(inputs, np.broadcast_to(gray, image.shape).transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize('kind', ['grayscale', 'progressive'])
 def test_jpegs_of_other_kinds_load(root, kind):
-    picture = _picture()[..., 0] if kind == 'grayscale' else _picture()
-    cv2.imwrite(str(root / 'a.jpg'), picture,
+    image = _image()[..., 0] if kind == 'grayscale' else _image()
+    cv2.imwrite(str(root / 'a.jpg'), image,
                 [cv2.IMWRITE_JPEG_PROGRESSIVE, int(kind == 'progressive')])
     assert _build(root)[0]['inputs'].shape == (3, 48, 64)
 
 
-def test_pictures_pass_through_mixing(root):
+def test_images_pass_through_mixing(root):
     pipeline = [*PIPELINE[:2], dict(type='MixSubPatches'), PIPELINE[2]]
     sample = _build(root, pipeline=pipeline)[0]
     assert sample['inputs'].shape == (3, 24, 32)

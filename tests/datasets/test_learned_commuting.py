@@ -1,10 +1,10 @@
 """Nothing commutes with a protection network."""
 from __future__ import annotations
 
+import pytest
+
 from mmppvit.datasets import check_commutes
 from mmppvit.encryption import LearnedScheme
-
-import pytest
 
 
 def _step(name: str):

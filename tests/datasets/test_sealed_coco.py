@@ -1,4 +1,4 @@
-"""Sealed data sets in MMDetection: the same batches as from plain pictures, or a plain no."""
+"""Sealed data sets in MMDetection: the same batches as from plain images, or a plain no."""
 from __future__ import annotations
 
 import json
@@ -7,16 +7,16 @@ import random
 import shutil
 from pathlib import Path
 
-from mmppvit.datasets import SealedCocoDataset
-from mmppvit.encryption import Key, Scheme, unshuffle_patches
-from mmppvit.sealed import Manifest, ManifestError, SealJob, seal_dataset
-
 import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.registry import DefaultScope
+
+from mmppvit.datasets import SealedCocoDataset
+from mmppvit.encryption import Key, Scheme, unshuffle_patches
+from mmppvit.sealed import Manifest, ManifestError, SealJob, seal_dataset
 
 FLIP = dict(type='RandomFlip', prob=[.25, .25, .25],
             direction=['horizontal', 'vertical', 'diagonal'])
@@ -73,7 +73,7 @@ def _assert_same(one: dict, other: dict) -> None:
 
 
 @pytest.mark.parametrize('seed', range(4))
-def test_training_items_equal_those_of_plain_pictures(sealed_shapes, seed):
+def test_training_items_equal_those_of_plain_images(sealed_shapes, seed):
     plain = _plain(sealed_shapes, [LOAD, _annotations('LoadAnnotations', True), FLIP, MIX, PACK])
     sealed = _build(sealed_shapes, pipeline=_sealed_pipeline(between=[FLIP]))
     assert len(plain) == len(sealed) == 6
@@ -91,7 +91,7 @@ def _empty_masks(item: dict):
     return BitmapMasks(np.zeros((count, 1, 1), np.uint8), 1, 1)
 
 
-def test_masks_equal_those_of_plain_pictures(sealed_shapes):
+def test_masks_equal_those_of_plain_images(sealed_shapes):
     plain = _plain(sealed_shapes, [LOAD, _annotations('LoadAnnotations', True), MIX, PACK])
     sealed = _build(sealed_shapes)
     for index in range(6):
@@ -115,7 +115,7 @@ def test_shuffled_items_are_the_mixed_ones_in_another_order(sealed_shapes, schem
 
 
 def test_augmented_shuffled_items_have_a_new_order(sealed_shapes):
-    """Unshuffle, flip, shuffle: what a flipped mixed picture is, in an order of its own."""
+    """Unshuffle, flip, shuffle: what a flipped mixed image is, in an order of its own."""
     key_file = str(sealed_shapes.key_file)
     shuffle = dict(type='ShufflePatches', key_file=key_file, patch_size=16, grid=2)
     always = dict(type='RandomFlip', prob=1.)
@@ -170,7 +170,7 @@ REFUSED = [
      'RandomAffine cannot'),
     ('mix', [MIX], 'MixSubPatches cannot .* encrypted already'),
     ('mix', [dict(type='PatchAlignedRandomShift', patch_size=32, grid=2)],
-     'patch_size=32, grid=2, and the pictures were sealed with 16 and 2'),
+     'patch_size=32, grid=2, and the images were sealed with 16 and 2'),
     ('mix+shuffle', [FLIP], 'RandomFlip needs the layout.*UnshufflePatches before'),
     ('mix+shuffle', [UNSHUFFLE, FLIP], 'the backbone would see the layout'),
 ]
@@ -203,7 +203,7 @@ def copied(sealed_shapes, tmp_path) -> Path:
 
 def _first_file(root: Path) -> Path:
     manifest = Manifest.load(root / 'train2017')
-    return manifest.path(manifest.pictures[0])
+    return manifest.path(manifest.images[0])
 
 
 def test_a_missing_file_is_found_before_training(sealed_shapes, copied):
@@ -224,7 +224,7 @@ def test_a_flipped_byte_is_found_when_it_is_read(sealed_shapes, copied):
 
 def test_swapped_files_are_found_when_they_are_read(sealed_shapes, copied):
     manifest = Manifest.load(copied / 'train2017')
-    one, other = (manifest.path(picture) for picture in manifest.pictures[:2])
+    one, other = (manifest.path(image) for image in manifest.images[:2])
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
@@ -240,7 +240,7 @@ def test_edited_texts_are_found_before_training(sealed_shapes, copied, name):
         _build(sealed_shapes, root=copied)
 
 
-def test_a_picture_of_no_sealed_data_set(sealed_shapes):
+def test_a_image_of_no_sealed_data_set(sealed_shapes):
     step = _build(sealed_shapes).pipeline.transforms[1]
     path = next((sealed_shapes.plain / 'val2017').iterdir())
     with pytest.raises(ManifestError, match='not part of a sealed data set'):

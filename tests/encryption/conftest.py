@@ -1,9 +1,9 @@
 """Key files, as they are written by hand."""
 from __future__ import annotations
 
-from tests.encryption.known_key import WHOLE
-
 import pytest
+
+from tests.encryption.known_key import WHOLE
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from mmppvit.encryption import center_patches, mix_sub_patches
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from mmppvit.encryption import center_patches, mix_sub_patches
 
 EXACT = (0., .25, .5, 1.)  # no rounding of floats can tip these
 

@@ -5,13 +5,13 @@ import hashlib
 import hmac
 import itertools
 
-from mmppvit.encryption import Key, permutation
-from tests.encryption.known_key import FINGERPRINT, NONCE, SECRET, SUB_KEY
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from mmppvit.encryption import Key, permutation
+from tests.encryption.known_key import FINGERPRINT, NONCE, SECRET, SUB_KEY
 
 
 def _slow_hkdf(secret: bytes, info: bytes, salt: bytes = b'', length: int = 32) -> bytes:

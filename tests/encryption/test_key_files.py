@@ -6,13 +6,13 @@ import signal
 import stat
 import traceback
 
-from mmppvit.encryption import DERIVATIONS, Key, KeyFileError
-from tests.encryption.known_key import FINGERPRINT, HEX, NONCE, SECRET, SUB_KEY, WHOLE, says_secret
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from mmppvit.encryption import DERIVATIONS, Key, KeyFileError
+from tests.encryption.known_key import FINGERPRINT, HEX, NONCE, SECRET, SUB_KEY, WHOLE, says_secret
 
 FOREIGN = 'is not a key file of this version.*tools/keygen'
 DAMAGED = 'is a damaged key file: it was cut short or edited; restore it from a copy'

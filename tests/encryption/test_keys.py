@@ -4,10 +4,10 @@ from __future__ import annotations
 import copy
 import pickle
 
+import pytest
+
 from mmppvit.encryption import Key, KeyFileError
 from tests.encryption.known_key import FINGERPRINT, NONCE, SECRET, SUB_KEY, says_secret
-
-import pytest
 
 
 @pytest.mark.parametrize('length', [0, 16, 31, 33, 64])

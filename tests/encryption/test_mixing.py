@@ -1,12 +1,12 @@
 """Mixing: exact against a slow reference, and what it commutes with."""
 from __future__ import annotations
 
-from mmppvit.encryption import mix_sub_patches, pad_to_patches
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from mmppvit.encryption import mix_sub_patches, pad_to_patches
 
 
 def _slow_mix(img: np.ndarray, patch: int, grid: int) -> np.ndarray:
@@ -149,7 +149,7 @@ def test_commutes_with_shuffling_of_patches(sample, data):
 
 @given(mixable())
 @settings(deadline=None)
-def test_commutes_with_normalisation(sample):
+def test_commutes_with_normalization(sample):
     """To half a level of the one rounding, and exactly where nothing is rounded."""
     img, patch, grid = sample
     img = img.reshape(*img.shape[:2], -1)

@@ -1,6 +1,11 @@
 """The patch algebra: cutting, putting together and padding."""
 from __future__ import annotations
 
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from mmppvit.encryption import (
     check_grid,
     merge_patches,
@@ -8,11 +13,6 @@ from mmppvit.encryption import (
     padded_shape,
     split_patches,
 )
-
-import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DTYPES = (np.uint8, np.uint16, np.float32, np.float64)
 

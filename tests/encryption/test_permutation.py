@@ -3,14 +3,14 @@ from __future__ import annotations
 
 import itertools
 
-from mmppvit.encryption import Key, keys, permutation
-from tests.encryption.known_key import NONCE, SECRET, SUB_KEY
-
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
+
+from mmppvit.encryption import Key, keys, permutation
+from tests.encryption.known_key import NONCE, SECRET, SUB_KEY
 
 
 def _slow_permutation(sub_key: bytes, count: int) -> list[int]:

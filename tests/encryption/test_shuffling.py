@@ -1,6 +1,11 @@
 """Shuffling, eroding and blanking of patches against slow references."""
 from __future__ import annotations
 
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from mmppvit.encryption import (
     blank_patches,
     erode_patches,
@@ -8,11 +13,6 @@ from mmppvit.encryption import (
     shuffle_patches,
     unshuffle_patches,
 )
-
-import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DTYPES = (np.uint8, np.uint16, np.float32)
 LAYOUTS = ('plain', 'flipped', 'transposed', 'strided', 'fortran')

@@ -1,10 +1,8 @@
-"""The detectors of ``configs/coco``, small, and batches of shuffled pictures made by hand."""
+"""The detectors of ``configs/coco``, small, and batches of shuffled images made by hand."""
 from __future__ import annotations
 
 import copy
 from pathlib import Path
-
-import mmppvit  # noqa: F401, must come before mmdet
 
 import numpy as np
 import torch
@@ -14,9 +12,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 from torch import nn
 
+import mmppvit.register  # noqa: F401
+
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/coco'
 STRIDE = 8
-SHAPES = [(32, 64), (56, 40)]  # pixels of mixed pictures; the batch is 56x64
+SHAPES = [(32, 64), (56, 40)]  # pixels of mixed images; the batch is 56x64
 _FEW = {'test_cfg.rpn.max_per_img': 30, 'test_cfg.rcnn.max_per_img': 20,
         'train_cfg.rpn_proposal.max_per_img': 30, 'roi_head.bbox_head.fc_out_channels': 32}
 OVERRIDES = dict(
@@ -66,7 +66,7 @@ def shuffle_patches(img: np.ndarray, order: np.ndarray, side: int = STRIDE) -> n
     return out
 
 
-def pictures(seed: int = 0) -> list[np.ndarray]:
+def images(seed: int = 0) -> list[np.ndarray]:
     """(H, W, 3) uint8 of ``SHAPES``."""
     rng = np.random.default_rng(seed)
     return [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in SHAPES]
@@ -78,7 +78,7 @@ def orders(seed: int = 1) -> list[np.ndarray]:
 
 
 def metainfo(img: np.ndarray, order: np.ndarray | None = None) -> dict:
-    """What a pipeline packs of a mixed picture of grid 2."""
+    """What a pipeline packs of a mixed image of grid 2."""
     height, width = img.shape[:2]
     meta = dict(img_shape=(height, width), ori_shape=(2 * height, 2 * width),
                 scale_factor=(.5, .5))
@@ -86,7 +86,7 @@ def metainfo(img: np.ndarray, order: np.ndarray | None = None) -> dict:
 
 
 def batch(imgs: list[np.ndarray], img_orders: list | None = None) -> dict:
-    """Output of a data loader: two objects in every picture, and maybe its order."""
+    """Output of a data loader: two objects in every image, and maybe its order."""
     samples = []
     for img, order in zip(imgs, img_orders or [None] * len(imgs), strict=True):
         sample = DetDataSample(metainfo=metainfo(img, order))

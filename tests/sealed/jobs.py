@@ -1,4 +1,4 @@
-"""Jobs on the drawn pictures of ``conftest.py``, and processes that do or leave them."""
+"""Jobs on the drawn images of ``conftest.py``, and processes that do or leave them."""
 from __future__ import annotations
 
 import hashlib
@@ -15,10 +15,10 @@ FORK = multiprocessing.get_context('fork')
 
 def make_job(plain: Path, out: Path, key: Key | None = None, scheme: Scheme | None = None,
              **options) -> SealJob:
-    """Of ``plain/pictures`` with ``plain/ann.json``; with a key, it shuffles as well."""
+    """Of ``plain/images`` with ``plain/ann.json``; with a key, it shuffles as well."""
     options = {'ann_file': plain / 'ann.json', **options}
     scheme = scheme or Scheme('mix+shuffle' if key else 'mix')
-    return SealJob(plain / 'pictures', out, scheme, key=key, **options)
+    return SealJob(plain / 'images', out, scheme, key=key, **options)
 
 
 def two_scales(plain: Path, out: Path, key: Key, **options) -> SealJob:

@@ -4,7 +4,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
+import cv2
+import numpy as np
+import pytest
+
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.encryption import BASELINES, BaselineScheme, Key, Scheme
 from mmppvit.sealed import (
     MANIFEST,
@@ -15,13 +19,9 @@ from mmppvit.sealed import (
     seal_dataset,
     verify_sealed,
 )
+from mmppvit.sealed.image_files import decode_image
 from mmppvit.sealed.manifest import _canonical
-from mmppvit.sealed.pictures import decode_picture
 from mmppvit.sealed.verify import looks_plain
-
-import cv2
-import numpy as np
-import pytest
 
 KEY = Key(bytes(range(32)))
 STRENGTH = dict(blur=1.5, pixelate=6, noise=20.)
@@ -29,7 +29,7 @@ STRENGTH = dict(blur=1.5, pixelate=6, noise=20.)
 
 @pytest.fixture(scope='module')
 def plain(tmp_path_factory) -> Path:
-    return write_drawn_shapes(tmp_path_factory.mktemp('baselines'), 3, 1, (90, 70))
+    return write_synthetic_shapes(tmp_path_factory.mktemp('baselines'), 3, 1, (90, 70))
 
 
 def _scheme(name: str) -> BaselineScheme:
@@ -51,11 +51,11 @@ def test_sealed_read_and_verified(plain, tmp_path, name):
     manifest = Manifest.load(root)
     assert manifest.scheme == scheme
     assert json.loads((root / MANIFEST).read_text())['version'] == 2
-    for picture in manifest.pictures:
-        assert picture.size == ((48, 40) if scheme.shrinks else (96, 80))
-        img = cv2.imread(str(plain / 'train2017' / picture.source))
-        expected = scheme.encrypt(img, KEY, picture.file).img
-        np.testing.assert_array_equal(decode_picture(manifest.read(picture)), expected)
+    for image in manifest.images:
+        assert image.size == ((48, 40) if scheme.shrinks else (96, 80))
+        img = cv2.imread(str(plain / 'train2017' / image.source))
+        expected = scheme.encrypt(img, KEY, image.file).img
+        np.testing.assert_array_equal(decode_image(manifest.read(image)), expected)
     assert list(verify_sealed(root, KEY if scheme.shuffles else None)) == []
     again = _seal(plain, tmp_path / 'again', scheme)
     assert (again / MANIFEST).read_bytes() == (root / MANIFEST).read_bytes()
@@ -91,11 +91,11 @@ def test_nothing_is_restored(name, reason):
 
 
 def test_downsampling_by_1_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='downsampling with --grid 1 leaves the pictures plain'):
+    with pytest.raises(ValueError, match='downsampling with --grid 1 leaves the images plain'):
         SealJob(tmp_path / 'a', tmp_path / 'b', BaselineScheme('downsample', grid=1))
 
 
-def test_plain_pictures_among_pixelated_ones():
+def test_plain_images_among_pixelated_ones():
     img = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
     scheme = _scheme('pixelate')
     assert not looks_plain(scheme.encrypt(img).img, scheme)
@@ -103,7 +103,7 @@ def test_plain_pictures_among_pixelated_ones():
     assert looks_plain(padded, scheme)
 
 
-def test_ordered_pictures_among_shuffled_ones():
+def test_ordered_images_among_shuffled_ones():
     smooth = cv2.GaussianBlur(np.random.default_rng(0).integers(
         0, 256, (256, 320, 3)).astype(np.float32), (0, 0), 20)
     img = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)

@@ -1,18 +1,18 @@
 """Jobs that make no sense are refused when they are made."""
 from __future__ import annotations
 
+import pytest
+
 from mmppvit.encryption import Key, Scheme
 from tests.sealed.jobs import make_job
 
-import pytest
-
 
 @pytest.mark.parametrize(('options', 'message'), [
-    (dict(out='pictures'), 'lies in the folder of the plain'),
-    (dict(out='pictures/sub/../new/sealed'), 'lies in the folder of the plain'),
+    (dict(out='images'), 'lies in the folder of the plain'),
+    (dict(out='images/sub/../new/sealed'), 'lies in the folder of the plain'),
     (dict(scheme=Scheme('shuffle', grid=1)), 'needs --key-file'),
     (dict(key=Key(bytes(32)), scheme=Scheme('mix')), 'uses no key'),
-    (dict(picture_format='jpg'), "format 'jpg'"),
+    (dict(image_format='jpg'), "format 'jpg'"),
     (dict(scales=((9, 9), (9, 9))), 'given twice'),
     (dict(scales=((1_000_001, 800), )), 'more than 1000000 pixels'),
     (dict(shard=(2, 2)), 'shards of 2 are 0 to 1'),

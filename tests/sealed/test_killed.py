@@ -6,10 +6,10 @@ import signal
 import time
 from pkgutil import resolve_name
 
+import pytest
+
 from mmppvit.sealed import SealJob, seal_dataset, verify_sealed, writer
 from tests.sealed.jobs import FORK, content_of, die, make_job, seal_and_exit, two_scales
-
-import pytest
 
 STEPS = ('os.replace', 'os.chmod', 'pathlib.Path.write_bytes', 'tempfile.mkstemp', 'os.unlink',
          'mmppvit.sealed.journal.Journal.add', 'mmppvit.sealed.journal.Journal.finish',

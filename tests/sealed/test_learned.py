@@ -1,13 +1,16 @@
-"""Sealed data sets of protected pictures."""
+"""Sealed data sets of protected images."""
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
 
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
-from mmppvit.models.protection import load_protector, protect_picture
-from mmppvit.protection.scheme import learned_scheme
+import cv2
+import pytest
+
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from mmppvit.models.protectors import load_protector, protect_image
+from mmppvit.models.protectors.protector_scheme import learned_scheme
 from mmppvit.sealed import (
     Manifest,
     ManifestError,
@@ -19,14 +22,11 @@ from mmppvit.sealed import (
 from mmppvit.sealed.manifest import _canonical
 from tests.protectors import write_protector
 
-import cv2
-import pytest
-
 
 @pytest.fixture(scope='module')
 def plain(tmp_path_factory) -> Path:
     """Sides that are multiples of nothing."""
-    return write_drawn_shapes(tmp_path_factory.mktemp('learned') / 'plain', 3, 1, (83, 61))
+    return write_synthetic_shapes(tmp_path_factory.mktemp('learned') / 'plain', 3, 1, (83, 61))
 
 
 @pytest.fixture
@@ -39,16 +39,16 @@ def _job(plain: Path, out: Path, protector: Path, **options) -> SealJob:
                    plain / 'annotations/instances_train2017.json', **options)
 
 
-def test_sealed_pictures_are_the_protectors_own(plain, protector, tmp_path):
+def test_sealed_images_are_the_protectors_own(plain, protector, tmp_path):
     seal_dataset(_job(plain, tmp_path / 'sealed', protector))
     manifest = Manifest.load(tmp_path / 'sealed')
     network = load_protector(protector).network
-    assert len(manifest.pictures) == 3
-    for picture in manifest.pictures:
-        assert picture.size == picture.scaled == picture.plain == (83, 61)
-        sealed = cv2.imread(str(tmp_path / 'sealed' / picture.file))
-        original = cv2.imread(str(plain / 'train2017' / picture.source))
-        assert (sealed == protect_picture(network, original)).all()
+    assert len(manifest.images) == 3
+    for image in manifest.images:
+        assert image.size == image.scaled == image.plain == (83, 61)
+        sealed = cv2.imread(str(tmp_path / 'sealed' / image.file))
+        original = cv2.imread(str(plain / 'train2017' / image.source))
+        assert (sealed == protect_image(network, original)).all()
     assert list(verify_sealed(tmp_path / 'sealed')) == []
 
 
@@ -100,9 +100,9 @@ def test_another_protector_does_not_resume(plain, protector, tmp_path):
 
 def test_rescaled_before_it_is_protected(plain, protector, tmp_path):
     seal_dataset(_job(plain, tmp_path / 'sealed', protector, scales=((42, 31), )))
-    picture = Manifest.load(tmp_path / 'sealed').pictures[0]
-    assert picture.size == (42, 31)
-    assert picture.plain == (83, 61)
-    small = cv2.resize(cv2.imread(str(plain / 'train2017' / picture.source)), (42, 31))
-    sealed = cv2.imread(str(tmp_path / 'sealed' / picture.file))
-    assert (sealed == protect_picture(load_protector(protector).network, small)).all()
+    image = Manifest.load(tmp_path / 'sealed').images[0]
+    assert image.size == (42, 31)
+    assert image.plain == (83, 61)
+    small = cv2.resize(cv2.imread(str(plain / 'train2017' / image.source)), (42, 31))
+    sealed = cv2.imread(str(tmp_path / 'sealed' / image.file))
+    assert (sealed == protect_image(load_protector(protector).network, small)).all()

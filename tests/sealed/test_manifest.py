@@ -7,15 +7,15 @@ import json
 import os
 from pathlib import Path
 
-from mmppvit.encryption import Key, Scheme
-from mmppvit.sealed import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealJob, seal_dataset
-from mmppvit.sealed.manifest import _canonical
-
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from mmppvit.encryption import Key, Scheme
+from mmppvit.sealed import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealJob, seal_dataset
+from mmppvit.sealed.manifest import _canonical
 
 KEY = Key(bytes(range(32)))
 
@@ -49,7 +49,7 @@ def _forge(root: Path, data: dict) -> None:
 
 def test_save_and_load(sealed):
     manifest = Manifest.load(sealed)
-    assert [picture.file for picture in manifest.pictures] == ['images/a.png', 'images/b.png']
+    assert [image.file for image in manifest.images] == ['images/a.png', 'images/b.png']
     assert manifest.by_file['images/b.png'].scale_factor == (1., 1.)
     before = (sealed / MANIFEST).read_bytes()
     manifest.save(KEY)
@@ -91,7 +91,7 @@ def test_odd_signatures(sealed, tmp_path, signature):
 
 
 HUGE = 10**400
-PICTURE = [
+IMAGE = [
     ('file', '../secret'), ('file', '/etc/passwd'), ('file', 'images/../../secret'),
     ('file', 'images\\a.png'), ('file', 'a.png'), ('file', 'images/b.png'), ('file', 3),
     ('file', 'images/\ud800.png'), ('file', 'images/a\0.png'), ('source', None), ('scale', 1),
@@ -112,7 +112,7 @@ SCHEME = [('patch_size', HUGE), ('patch_size', 10**12 + 1), ('patch_size', 7), (
 
 
 @pytest.mark.parametrize(('where', 'field', 'value'), [
-    *(('pictures', *item) for item in PICTURE), *((None, *item) for item in TOP),
+    *(('pictures', *item) for item in IMAGE), *((None, *item) for item in TOP),
     *(('scheme', *item) for item in SCHEME),
 ], ids=lambda value: ascii(value)[:30])
 def test_what_makes_no_sense_is_refused(sealed, tmp_path, where, field, value):
@@ -205,13 +205,13 @@ def test_hostile_manifests(sealed, hostile, data):
         manifest = Manifest.load(hostile)
     except ManifestError:
         return
-    for picture in manifest.pictures:
+    for image in manifest.images:
         try:
-            found = manifest.read(picture)
+            found = manifest.read(image)
         except ManifestError:
             continue
-        assert found == (hostile / 'images' / Path(picture.file).name).read_bytes()
-        assert Path(os.path.realpath(hostile / picture.file)).is_relative_to(hostile)
+        assert found == (hostile / 'images' / Path(image.file).name).read_bytes()
+        assert Path(os.path.realpath(hostile / image.file)).is_relative_to(hostile)
 
 
 @pytest.mark.parametrize(('name', 'message'), [
@@ -226,7 +226,7 @@ def test_files_that_are_none(sealed, hostile, name, message):
     _forge(hostile, content)
     manifest = Manifest.load(hostile)
     with pytest.raises(ManifestError, match=message):
-        manifest.read(manifest.pictures[0])
+        manifest.read(manifest.images[0])
 
 
 def test_annotations_by_a_link_to_the_outside(sealed, hostile):

@@ -1,26 +1,26 @@
-"""Back to the plain pictures, where nothing was lost."""
+"""Back to the plain images, where nothing was lost."""
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
 
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
-from mmppvit.encryption import Key, Scheme, pad_to_patches
-from mmppvit.sealed import Manifest, SealJob, check_restorable, restore_dataset, seal_dataset
-
 import cv2
 import mmcv
 import numpy as np
 import pytest
+
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from mmppvit.encryption import Key, Scheme, pad_to_patches
+from mmppvit.sealed import Manifest, SealJob, check_restorable, restore_dataset, seal_dataset
 
 KEY = Key(bytes(range(32)))
 
 
 @pytest.fixture(scope='module')
 def plain(tmp_path_factory) -> Path:
-    """Pictures of 70x50, which is not a multiple of the patch."""
-    return write_drawn_shapes(tmp_path_factory.mktemp('plain') / 'set', 3, 1, (70, 50))
+    """Images of 70x50, which is not a multiple of the patch."""
+    return write_synthetic_shapes(tmp_path_factory.mktemp('plain') / 'set', 3, 1, (70, 50))
 
 
 def _seal(plain: Path, out: Path, scheme: Scheme | None = None, **options) -> Manifest:
@@ -30,9 +30,9 @@ def _seal(plain: Path, out: Path, scheme: Scheme | None = None, **options) -> Ma
     return Manifest.load(out)
 
 
-@pytest.mark.parametrize('picture_format', ['png', 'webp'])
-def test_bit_for_bit_with_json(plain, tmp_path, picture_format):
-    manifest = _seal(plain, tmp_path / 'sealed', picture_format=picture_format)
+@pytest.mark.parametrize('image_format', ['png', 'webp'])
+def test_bit_for_bit_with_json(plain, tmp_path, image_format):
+    manifest = _seal(plain, tmp_path / 'sealed', image_format=image_format)
     done = []
     assert restore_dataset(manifest, KEY, tmp_path / 'out', lambda *a: done.append(a))
     assert done == [(1, 3), (2, 3), (3, 3)]
@@ -47,14 +47,14 @@ def test_bit_for_bit_with_json(plain, tmp_path, picture_format):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_rescaled_pictures_come_without_json(plain, tmp_path):
+def test_rescaled_images_come_without_json(plain, tmp_path):
     manifest = _seal(plain, tmp_path / 'sealed', scales=((96, 96), (48, 48)))
     assert not restore_dataset(manifest, KEY, tmp_path / 'out')
     for scale in (96, 48):
-        for picture in (plain / 'train2017').iterdir():
-            found = cv2.imread(str(tmp_path / f'out/images_{scale}x{scale}' / picture.name))
+        for image in (plain / 'train2017').iterdir():
+            found = cv2.imread(str(tmp_path / f'out/images_{scale}x{scale}' / image.name))
             np.testing.assert_array_equal(
-                found, mmcv.imrescale(cv2.imread(str(picture)), (scale, scale)))
+                found, mmcv.imrescale(cv2.imread(str(image)), (scale, scale)))
     assert not (tmp_path / 'out/annotations.json').exists()
 
 
@@ -93,7 +93,7 @@ def test_refused_before_anything_is_written(plain, tmp_path):
 
 def test_a_changed_file_is_not_restored(plain, tmp_path):
     manifest = _seal(plain, tmp_path / 'sealed')
-    first, second = (tmp_path / 'sealed' / picture.file for picture in manifest.pictures[:2])
+    first, second = (tmp_path / 'sealed' / image.file for image in manifest.images[:2])
     shutil.copy(first, second)
     with pytest.raises(ValueError, match='not what was sealed'):
         restore_dataset(manifest, KEY, tmp_path / 'out')

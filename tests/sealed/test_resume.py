@@ -5,19 +5,19 @@ import errno
 import shutil
 from dataclasses import replace
 
+import pytest
+
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed import Manifest, seal_dataset, writer
 from mmppvit.sealed.journal import Journal
 from tests.sealed.jobs import FORK, content_of, die, make_job, seal_and_exit, two_scales
 
-import pytest
-
 
 def test_what_is_there_is_checked(plain, key, whole, tmp_path):
     shutil.copytree(whole, tmp_path / 'out')
     manifest = Manifest.load(whole)
-    (tmp_path / 'out' / manifest.pictures[0].file).unlink()
-    (tmp_path / 'out' / manifest.pictures[5].file).write_bytes(b'damaged')
+    (tmp_path / 'out' / manifest.images[0].file).unlink()
+    (tmp_path / 'out' / manifest.images[5].file).write_bytes(b'damaged')
     job = two_scales(plain, tmp_path / 'out', key)
     report = seal_dataset(job, resume=True)
     assert (report.written, report.kept) == (4, 12)
@@ -36,7 +36,7 @@ def test_another_job_is_not_resumed(plain, key, whole, tmp_path, finished, monke
         child.join()
     before = content_of(job.out)
     (tmp_path / 'other.json').write_text((plain / 'ann.json').read_text() + ' ')
-    for other in (replace(job, scales=((96, 64), )), replace(job, picture_format='webp'),
+    for other in (replace(job, scales=((96, 64), )), replace(job, image_format='webp'),
                   replace(job, key=Key(bytes(32))), replace(job, ann_file=tmp_path / 'other.json'),
                   replace(job, ann_file=None), replace(job, scheme=Scheme('mix+shuffle', erode=1))):
         with pytest.raises(ValueError, match='cannot be resumed with these'):
@@ -71,7 +71,7 @@ def test_a_journal_lost_in_a_power_cut(plain, tmp_path):
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_full_disk_is_not_the_pictures_fault(plain, tmp_path, monkeypatch, workers):
+def test_a_full_disk_is_not_the_images_fault(plain, tmp_path, monkeypatch, workers):
     write, count = writer.write_atomic, 0
 
     def full(path, content):

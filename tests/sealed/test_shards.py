@@ -1,12 +1,12 @@
 """Shards and workers: the same bytes, however they share the work."""
 from __future__ import annotations
 
+import pytest
+
 from mmppvit.encryption import Scheme
 from mmppvit.sealed import seal_dataset
 from mmppvit.sealed.journal import Journal
 from tests.sealed.jobs import FORK, content_of, make_job, seal_and_exit, two_scales
-
-import pytest
 
 
 @pytest.mark.parametrize('order', [(0, 1), (1, 0)])

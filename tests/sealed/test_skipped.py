@@ -1,25 +1,25 @@
-"""Pictures that cannot be sealed are skipped, said, and can be mended."""
+"""Images that cannot be sealed are skipped, said, and can be mended."""
 from __future__ import annotations
 
 import json
 import shutil
 from dataclasses import replace
 
-from mmppvit.sealed import Manifest, seal_dataset, verify_sealed
-from tests.sealed.jobs import content_of, make_job
-
 import cv2
 import numpy as np
 import pytest
 
+from mmppvit.sealed import Manifest, seal_dataset, verify_sealed
+from tests.sealed.jobs import content_of, make_job
 
-def test_bad_pictures_are_skipped_and_can_be_mended(plain, tmp_path):
-    shutil.copytree(plain / 'pictures', tmp_path / 'pictures')
+
+def test_bad_images_are_skipped_and_can_be_mended(plain, tmp_path):
+    shutil.copytree(plain / 'images', tmp_path / 'images')
     data = json.loads((plain / 'ann.json').read_text())
     (tmp_path / 'tiny.png').write_bytes(cv2.imencode('.png', np.zeros((9, 9, 3)))[1].tobytes())
     (tmp_path / 'other.png').write_bytes(cv2.imencode('.png', np.zeros((32, 32, 3)))[1].tobytes())
     names = [item['file_name'] for item in data['images']]
-    paths = [tmp_path / 'pictures' / name for name in names]
+    paths = [tmp_path / 'images' / name for name in names]
     whole_jpeg = paths[4].read_bytes()
     paths[0].unlink()
     paths[1].write_bytes(b'')
@@ -35,18 +35,18 @@ def test_bad_pictures_are_skipped_and_can_be_mended(plain, tmp_path):
     report = seal_dataset(job)
     reasons = dict(report.skipped)
     assert list(reasons) == names[:7]
-    for name, words in zip(names, ['no such file', 'empty', 'not a picture', '32x32',
+    for name, words in zip(names, ['no such file', 'empty', 'not an image', '32x32',
                                    'cut short', 'smaller than one', 'outside'], strict=False):
         assert words in reasons[name]
     manifest = Manifest.load(job.out)
-    assert [picture.source for picture in manifest.pictures] == names[7:]
+    assert [image.source for image in manifest.images] == names[7:]
     assert manifest.skipped == report.skipped
     assert [item['id'] for item in manifest.read_annotations()['images']] == [8]
     assert {item['image_id'] for item in manifest.read_annotations()['annotations']} == {8}
     assert not list(verify_sealed(job.out))
     for path, name in zip(paths, names, strict=True):
         path.unlink(missing_ok=True)
-        shutil.copy(plain / 'pictures' / name, path)
+        shutil.copy(plain / 'images' / name, path)
     img = cv2.imread(str(paths[5]))
     cv2.imwrite(str(paths[5]), img[:9, :9])
     report = seal_dataset(job, resume=True)
@@ -58,17 +58,17 @@ def test_bad_pictures_are_skipped_and_can_be_mended(plain, tmp_path):
 def test_mended_shards_are_complete_together(plain, tmp_path):
     shutil.copytree(plain, tmp_path, dirs_exist_ok=True)
     name = '000000000001.png'
-    (tmp_path / 'pictures' / name).rename(tmp_path / name)
+    (tmp_path / 'images' / name).rename(tmp_path / name)
     jobs = [make_job(tmp_path, tmp_path / 'out', shard=(i, 2)) for i in range(2)]
     assert [seal_dataset(job).complete for job in jobs] == [False, True]
-    (tmp_path / name).rename(tmp_path / 'pictures' / name)
+    (tmp_path / name).rename(tmp_path / 'images' / name)
     assert [seal_dataset(job, resume=True).complete for job in jobs] == [False, True]
-    assert len(Manifest.load(tmp_path / 'out').pictures) == 8
+    assert len(Manifest.load(tmp_path / 'out').images) == 8
     assert not list(verify_sealed(tmp_path / 'out'))
 
 
-def test_nothing_but_bad_pictures(tmp_path):
-    (tmp_path / 'pictures').mkdir()
-    (tmp_path / 'pictures/a.jpg').touch()
-    with pytest.raises(ValueError, match=r'no picture could be sealed.*a\.jpg: it is empty'):
+def test_nothing_but_bad_images(tmp_path):
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images/a.jpg').touch()
+    with pytest.raises(ValueError, match=r'no image could be sealed.*a\.jpg: it is empty'):
         seal_dataset(make_job(tmp_path, tmp_path / 'out', ann_file=None))

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import json
 
-from mmppvit.sealed.sources import Source, output_names, read_sources, sealed_annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from mmppvit.sealed.sources import Source, output_names, read_sources, sealed_annotations
 
 IMAGE = dict(id=1, file_name='a.jpg', width=4, height=3)
 BOX = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 1, 1], area=1, iscrowd=1,
@@ -29,10 +29,10 @@ def test_sealed_names(names, expected):
 @given(st.lists(st.text('aA.j', min_size=1, max_size=4).filter(lambda s: s.strip('.')).map(
     lambda s: f'{s}.jpg') | st.sampled_from(['a.png', 'a.jpg', 'a.jpg.png', 'a.jpg.png.jpg']),
     unique=True, max_size=8), st.sampled_from(['png', 'webp']))
-def test_sealed_names_are_unique(names, picture_format):
-    found = output_names([Source(name) for name in names], picture_format)
+def test_sealed_names_are_unique(names, image_format):
+    found = output_names([Source(name) for name in names], image_format)
     assert len(set(found)) == len(names)
-    assert all(name.endswith(f'.{picture_format}') for name in found)
+    assert all(name.endswith(f'.{image_format}') for name in found)
 
 
 @pytest.mark.parametrize(('data', 'message'), [
@@ -74,7 +74,7 @@ def test_what_is_not_there_is_named(tmp_path):
         read_sources(tmp_path, tmp_path / 'none.json')
     with pytest.raises(FileNotFoundError, match='no folder'):
         read_sources(tmp_path / 'none', None)
-    with pytest.raises(ValueError, match='has no pictures'):
+    with pytest.raises(ValueError, match='has no images'):
         read_sources(tmp_path, None)
     (tmp_path / '12:30.jpg').touch()
     with pytest.raises(ValueError, match=r"'12:30\.jpg'.*rename"):

@@ -9,7 +9,11 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
+import cv2
+import numpy as np
+import pytest
+
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.encryption import SCHEMES, Key, Scheme, pad_to_patches
 from mmppvit.sealed import (
     ANNOTATIONS,
@@ -19,12 +23,8 @@ from mmppvit.sealed import (
     seal_dataset,
     verify_sealed,
 )
-from mmppvit.sealed.pictures import encode_picture
+from mmppvit.sealed.image_files import encode_image
 from mmppvit.sealed.verify import looks_plain, metadata_of
-
-import cv2
-import numpy as np
-import pytest
 
 KEY = Key(bytes(range(32)))
 
@@ -37,10 +37,10 @@ def _scheme(name: str, **options) -> Scheme:
 @pytest.fixture(scope='module', params=['png', 'webp'])
 def sealed(tmp_path_factory, request) -> Path:
     root = tmp_path_factory.mktemp('verify')
-    drawn = write_drawn_shapes(root / 'set', 3, 1, (80, 64))
+    drawn = write_synthetic_shapes(root / 'set', 3, 1, (80, 64))
     seal_dataset(SealJob(drawn / 'train2017', root / 'sealed', Scheme('mix+shuffle'),
                          drawn / 'annotations/instances_train2017.json', KEY,
-                         picture_format=request.param))
+                         image_format=request.param))
     return root / 'sealed'
 
 
@@ -50,16 +50,16 @@ def copy(sealed, tmp_path) -> Path:
 
 
 def _paths(root: Path) -> list[Path]:
-    return [root / picture.file for picture in Manifest.load(root).pictures]
+    return [root / image.file for image in Manifest.load(root).images]
 
 
 def _relist(root: Path, key: Key | None = None) -> None:
     """Make a manifest again that fits the files as they are."""
     manifest = Manifest.load(root)
     manifest.annotations = hashlib.sha256((root / ANNOTATIONS).read_bytes()).hexdigest()
-    for i, picture in enumerate(manifest.pictures):
-        content = (root / picture.file).read_bytes()
-        manifest.pictures[i] = replace(picture, bytes=len(content),
+    for i, image in enumerate(manifest.images):
+        content = (root / image.file).read_bytes()
+        manifest.images[i] = replace(image, bytes=len(content),
                                        sha256=hashlib.sha256(content).hexdigest())
     manifest.save(key)
 
@@ -128,7 +128,7 @@ def test_changes_are_found(copy, key, change, expected):
     (_annotations(file_name=None), 'None: is in the json only'),
     (lambda root: (root / ANNOTATIONS).write_text('[1]'), 'is not a COCO json'),
     (lambda root: (root / ANNOTATIONS).write_text('{"images": [NaN]}'), 'is not JSON'),
-    (lambda root: _paths(root)[0].write_bytes(b'text'), 'not a picture'),
+    (lambda root: _paths(root)[0].write_bytes(b'text'), 'not an image'),
     (lambda root: _paths(root)[0].write_bytes(cv2.imencode(
         '.png', np.zeros((8, 8, 3), np.uint8))[1].tobytes()), 'is 8x8 and should be 40x32'),
     (lambda root: _paths(root)[0].write_bytes(cv2.imencode(
@@ -193,18 +193,18 @@ def test_metadata_is_found(copy, how):
     assert path.name in found[0]
 
 
-def test_a_second_picture_in_a_webp_is_found():
-    content = encode_picture(np.zeros((16, 16, 3), np.uint8), 'webp')
+def test_a_second_image_in_a_webp_is_found():
+    content = encode_image(np.zeros((16, 16, 3), np.uint8), 'webp')
     assert metadata_of(_hide_in(content, 'VP8L')) == ['VP8L']
 
 
 @pytest.mark.parametrize('kind', ['tEXt', 'eXIf', 'iTXt', 'prVt'])
 def test_metadata_is_named(kind):
-    content = encode_picture(np.zeros((16, 16, 3), np.uint8), 'png')
+    content = encode_image(np.zeros((16, 16, 3), np.uint8), 'png')
     assert metadata_of(_hide_in(content, kind)) == [kind]
 
 
-# --- real pictures -------------------------------------------------------------------------------
+# --- real images -------------------------------------------------------------------------------
 
 VARIANTS = [
     *(_scheme(name) for name in SCHEMES),
@@ -237,7 +237,7 @@ def test_no_false_alarm(photos, scheme):
 @pytest.mark.parametrize(('name', 'share'), [
     ('mix', .8), ('shuffle', 1), ('mix+shuffle', 1), ('mix+center', 1),
     ('mix+center+shuffle', 1)])
-def test_plain_pictures_look_plain(photos, name, share):
+def test_plain_images_look_plain(photos, name, share):
     """Resized to the size that the manifest lists."""
     scheme = _scheme(name)
     found = 0
@@ -248,13 +248,13 @@ def test_plain_pictures_look_plain(photos, name, share):
     assert found >= share * len(photos)
 
 
-def test_mixed_pictures_that_should_be_shuffled_are_found(photos):
+def test_mixed_images_that_should_be_shuffled_are_found(photos):
     for img in photos:
         assert looks_plain(Scheme('mix').encrypt(img).img, Scheme('mix+shuffle'))
 
 
-def test_textured_pictures_are_no_false_alarm(coco_mini):
-    """Grass and crowds have large steps within patches, too: every picture there is."""
+def test_textured_images_are_no_false_alarm(coco_mini):
+    """Grass and crowds have large steps within patches, too: every image there is."""
     scheme = _scheme('shuffle')
     for path in sorted((coco_mini / 'val2017').iterdir()):
         assert not looks_plain(scheme.encrypt(cv2.imread(str(path)), KEY, '').img, scheme), path
@@ -266,7 +266,7 @@ def test_borders_that_were_not_eroded_are_found(photos, scheme):
     assert all(looks_plain(without.encrypt(img, KEY, '').img, scheme) for img in photos)
 
 
-def test_plain_pictures_in_a_manifest_that_fits(bccd, tmp_path):
+def test_plain_images_in_a_manifest_that_fits(bccd, tmp_path):
     (tmp_path / 'plain').mkdir()
     for path in sorted((bccd / 'images').iterdir())[:2]:
         shutil.copy(path, tmp_path / 'plain')
@@ -276,9 +276,9 @@ def test_plain_pictures_in_a_manifest_that_fits(bccd, tmp_path):
     out = tmp_path / 'sealed'
     seal_dataset(SealJob(tmp_path / 'plain', out, Scheme('mix+shuffle'), tmp_path / 'ann.json',
                          KEY))
-    picture = Manifest.load(out).pictures[0]
-    img = cv2.resize(cv2.imread(str(tmp_path / 'plain' / picture.source)), picture.size)
-    (out / picture.file).write_bytes(encode_picture(img, 'png'))
+    image = Manifest.load(out).images[0]
+    img = cv2.resize(cv2.imread(str(tmp_path / 'plain' / image.source)), image.size)
+    (out / image.file).write_bytes(encode_image(img, 'png'))
     _relist(out, KEY)
     assert list(verify_sealed(out, KEY)) == [
-        f'{picture.file}: looks as if it had not been encrypted with scheme mix+shuffle']
+        f'{image.file}: looks as if it had not been encrypted with scheme mix+shuffle']

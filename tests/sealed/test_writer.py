@@ -5,16 +5,16 @@ import json
 import shutil
 from pathlib import Path
 
-from mmppvit.encryption import SCHEMES, Scheme
-from mmppvit.sealed import ANNOTATIONS, Manifest, SealJob, seal_dataset, verify_sealed
-from tests.sealed.jobs import content_of, make_job
-
 import cv2
 import mmcv
 import numpy as np
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
+
+from mmppvit.encryption import SCHEMES, Scheme
+from mmppvit.sealed import ANNOTATIONS, Manifest, SealJob, seal_dataset, verify_sealed
+from tests.sealed.jobs import content_of, make_job
 
 
 def _scheme(name: str, **options) -> Scheme:
@@ -23,28 +23,28 @@ def _scheme(name: str, **options) -> Scheme:
 
 
 @pytest.mark.parametrize('name', SCHEMES)
-@pytest.mark.parametrize(('scales', 'picture_format'), [
+@pytest.mark.parametrize(('scales', 'image_format'), [
     ((None, ), 'png'), (((120, 70), (64, 64)), 'webp'),
 ], ids=['as-they-are', 'two-scales'])
-def test_files_are_the_encrypted_pictures(plain, key, tmp_path, name, scales, picture_format):
+def test_files_are_the_encrypted_images(plain, key, tmp_path, name, scales, image_format):
     scheme = _scheme(name)
     job = make_job(plain, tmp_path / 'out', key if scheme.shuffles else None, scheme, scales=scales,
-                   picture_format=picture_format)
+                   image_format=image_format)
     assert seal_dataset(job).complete
     manifest = Manifest.load(job.out)
     assert (manifest.scheme, manifest.scales) == (scheme, list(scales))
-    assert len(manifest.pictures) == 8 * len(scales)
-    for picture in manifest.pictures:
-        img = mmcv.imread(plain / 'pictures' / picture.source)
-        assert picture.plain == img.shape[1::-1]
-        if scales[picture.scale] is not None:
-            img = mmcv.imrescale(img, scales[picture.scale])
-        assert picture.scaled == img.shape[1::-1]
-        expected = scheme.encrypt(img, job.key, picture.file)
-        found = cv2.imread(str(job.out / picture.file))
+    assert len(manifest.images) == 8 * len(scales)
+    for image in manifest.images:
+        img = mmcv.imread(plain / 'images' / image.source)
+        assert image.plain == img.shape[1::-1]
+        if scales[image.scale] is not None:
+            img = mmcv.imrescale(img, scales[image.scale])
+        assert image.scaled == img.shape[1::-1]
+        expected = scheme.encrypt(img, job.key, image.file)
+        found = cv2.imread(str(job.out / image.file))
         np.testing.assert_array_equal(found, expected.img)
-        assert picture.nonce == (expected.nonce or b'').hex()
-        assert manifest.read(picture) == (job.out / picture.file).read_bytes()
+        assert image.nonce == (expected.nonce or b'').hex()
+        assert manifest.read(image) == (job.out / image.file).read_bytes()
 
 
 def test_the_json_keeps_boxes_in_the_plain_frame(plain, whole):
@@ -81,10 +81,10 @@ def test_any_reader_can_open_it(plain, whole):
 
 def test_a_box_lies_over_the_same_thing(tmp_path):
     """A white square on black: its box times scaled / plain / grid is where it is."""
-    (tmp_path / 'pictures').mkdir()
+    (tmp_path / 'images').mkdir()
     img = np.zeros((64, 96, 3), np.uint8)
     img[16:48, 32:80] = 255
-    cv2.imwrite(str(tmp_path / 'pictures/a.png'), img)
+    cv2.imwrite(str(tmp_path / 'images/a.png'), img)
     (tmp_path / 'ann.json').write_text(json.dumps(dict(
         images=[dict(id=1, file_name='a.png', width=96, height=64)],
         annotations=[dict(id=1, image_id=1, category_id=1, bbox=[32, 16, 48, 32], area=1)])))
@@ -97,9 +97,9 @@ def test_a_box_lies_over_the_same_thing(tmp_path):
 
 
 def test_a_folder_without_annotations(plain, tmp_path):
-    (tmp_path / 'pictures').mkdir()
+    (tmp_path / 'images').mkdir()
     for name in ('a.jpg', 'a.png', '.tmp-b.png'):
-        cv2.imwrite(str(tmp_path / 'pictures' / name), np.zeros((20, 30, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / 'images' / name), np.zeros((20, 30, 3), np.uint8))
     seal_dataset(make_job(tmp_path, tmp_path / 'out', ann_file=None))
     assert list(content_of(tmp_path / 'out')) == [
         'images', 'images/.tmp-b.png', 'images/a.jpg.png', 'images/a.png.png', 'manifest.json']
@@ -107,7 +107,7 @@ def test_a_folder_without_annotations(plain, tmp_path):
 
 
 def test_fields_that_tell_too_much_are_left_out(plain, tmp_path):
-    shutil.copytree(plain / 'pictures', tmp_path / 'pictures')
+    shutil.copytree(plain / 'images', tmp_path / 'images')
     data = json.loads((plain / 'ann.json').read_text())
     data['images'][0]['flickr_url'] = 'http://secret'
     (tmp_path / 'ann.json').write_text(json.dumps(data))
@@ -116,21 +116,21 @@ def test_fields_that_tell_too_much_are_left_out(plain, tmp_path):
     assert b'secret' not in (tmp_path / 'out' / ANNOTATIONS).read_bytes()
 
 
-@pytest.mark.parametrize('picture_format', ['png', 'webp'])
-def test_metadata_of_the_camera_is_gone(tmp_path, picture_format):
-    """GPS and thumbnail; a turned picture is sealed as MMDetection loads it, if its json fits."""
-    (tmp_path / 'pictures').mkdir()
+@pytest.mark.parametrize('image_format', ['png', 'webp'])
+def test_metadata_of_the_camera_is_gone(tmp_path, image_format):
+    """GPS and thumbnail; a turned image is sealed as MMDetection loads it, if its json fits."""
+    (tmp_path / 'images').mkdir()
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, 'SecretCamera'  # turned by 90 degrees; maker
     exif.get_ifd(0x8825)[1] = 'N'  # GPS
     img = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8))
     images = []
     for i, (name, size) in enumerate({'good.jpg': (32, 48), 'bad.jpg': (48, 32)}.items()):
-        img.save(tmp_path / 'pictures' / name, exif=exif)
+        img.save(tmp_path / 'images' / name, exif=exif)
         images.append(dict(id=i, file_name=name, width=size[0], height=size[1]))
-    assert b'SecretCamera' in (tmp_path / 'pictures/good.jpg').read_bytes()
+    assert b'SecretCamera' in (tmp_path / 'images/good.jpg').read_bytes()
     (tmp_path / 'ann.json').write_text(json.dumps(dict(images=images, annotations=[])))
-    report = seal_dataset(make_job(tmp_path, tmp_path / 'out', picture_format=picture_format))
+    report = seal_dataset(make_job(tmp_path, tmp_path / 'out', image_format=image_format))
     ((name, reason), ) = report.skipped
     assert name == 'bad.jpg'
     assert '32x48 (after its EXIF turn' in reason
@@ -140,12 +140,12 @@ def test_metadata_of_the_camera_is_gone(tmp_path, picture_format):
     assert not [word for word in (b'Secret', b'Exif', b'eXIf', b'EXIF', b'JFIF') if word in content]
     with Image.open(sealed) as found:
         assert not found.getexif()
-    expected = Scheme('mix').encrypt(mmcv.imread(tmp_path / 'pictures/good.jpg')).img
+    expected = Scheme('mix').encrypt(mmcv.imread(tmp_path / 'images/good.jpg')).img
     np.testing.assert_array_equal(cv2.imread(str(sealed)), expected)
     assert not list(verify_sealed(tmp_path / 'out'))
 
 
-def test_real_pictures_of_all_sizes(coco_mini, key, tmp_path):
+def test_real_images_of_all_sizes(coco_mini, key, tmp_path):
     """Crowds and masks are kept as they are."""
     ann_file = coco_mini / 'annotations/instances_val2017.json'
     job = SealJob(coco_mini / 'val2017', tmp_path / 'out',

@@ -5,12 +5,12 @@ import runpy
 import sys
 from pathlib import Path
 
-from mmppvit.visualization.sealed_visualizer import SealedDetLocalVisualizer
-
 import pytest
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
 from mmengine.visualization import Visualizer
+
+from mmppvit.visualization.sealed_visualizer import SealedDetLocalVisualizer
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 

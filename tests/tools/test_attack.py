@@ -4,13 +4,13 @@ from __future__ import annotations
 import json
 import shutil
 
-from mmppvit.attacks import catalogue
+import pytest
+from mmengine.config import Config
+
+from mmppvit.attacks.attackers import catalogue
 from mmppvit.encryption import Key
 from tests.attacks.failing import Raises
 from tests.tools.conftest import shrink
-
-import pytest
-from mmengine.config import Config
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def tool(run_tool, capfd):
 
 @pytest.fixture
 def arguments(sealed_shapes):
-    """Of ``attack.py``: three victims, three pictures to learn from, attackers that are quick."""
+    """Of ``attack.py``: three victims, three images to learn from, attackers that are quick."""
 
     def make(scheme: str, out, *more: object) -> list:
         return ['--sealed', sealed_shapes.folder(scheme), '--plain', sealed_shapes.plain
@@ -60,8 +60,8 @@ def test_the_same_twice_and_again(tool, arguments, sealed_shapes, tmp_path):
                                                             *QUICK, *key))
         assert code == 0, stderr
         assert 'jigsaw-mgc' in stdout
-        assert 'neighbours right' in stdout
-        assert 'Of 3 pictures' in stdout
+        assert 'neighbors right' in stdout
+        assert 'Of 3 images' in stdout
         assert '1/3 jigsaw-mgc: done after' in stderr
         assert '2/3 thumbnail: not for this scheme' in stderr
         assert (tmp_path / folder / 'report.html').stat().st_size > 5000
@@ -110,7 +110,7 @@ def faults(sealed_shapes, tmp_path):
         'no key': (['--key-file', tmp_path / 'none.key'], 'none.key'),
         'victims': (['--num-victims', 1], 'num victims must be at least 2'),
         'budget': (['--budget', -1], 'budget must be at least 0'),
-        'scale': (['--scale', 1], '0 pictures of scale 1'),
+        'scale': (['--scale', 1], '0 images of scale 1'),
     }
 
 
@@ -133,7 +133,7 @@ def test_one_error(tool, arguments, faults, tmp_path, fault):
 
 @pytest.fixture
 def detector(configs, sealed_shapes, tmp_path, run_tool):
-    """Config and checkpoint of a detector of plain pictures, as training writes them."""
+    """Config and checkpoint of a detector of plain images, as training writes them."""
     classes = sealed_shapes.classes
     config = shrink(configs / 'coco/atss_pevit-tiny_mix_coco.py', tmp_path, sealed_shapes.plain,
                     custom_classes=list(classes), model__backbone__grid=1,
@@ -166,7 +166,7 @@ def test_a_detector_looks_at_what_was_recovered(tool, arguments, sealed_shapes, 
     code, _, stderr = tool('attack.py', *arguments(
         'mix', tmp_path / 'none', *options, '--ann', others))
     assert code == 2
-    assert 'of 3 pictures are not in the json, e.g.' in stderr
+    assert 'of 3 images are not in the json, e.g.' in stderr
     assert not (tmp_path / 'none').exists()
 
 
@@ -185,7 +185,7 @@ def test_a_detector_in_part(tool, arguments, tmp_path, given, said):
 
 
 def test_compare(tool, arguments, sealed_shapes, tmp_path):
-    """From sealed pictures to the plane."""
+    """From sealed images to the plane."""
     for scheme in ('mix', 'mix+shuffle'):
         code, _, stderr = tool('attack.py', *arguments(
             scheme, tmp_path / scheme, *QUICK, '--key-file', sealed_shapes.key_file))

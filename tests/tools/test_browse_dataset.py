@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
-
 import numpy as np
 import pytest
 from PIL import Image
+
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 
 COMMON = """
 _base_ = '{configs}/demo/atss_pevit_mix_shapes.py'
@@ -41,7 +41,7 @@ val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory) -> Path:
-    return write_drawn_shapes(tmp_path_factory.mktemp('drawn') / 'set', 2, 2, (128, 112))
+    return write_synthetic_shapes(tmp_path_factory.mktemp('drawn') / 'set', 2, 2, (128, 112))
 
 
 def _browse(tools: Path, config: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
@@ -71,7 +71,7 @@ def _sizes(out: Path) -> dict[str, tuple[int, int]]:
     (WRAPPED, [], ['000000000001', '000000000001_2', '000000000002', '000000000002_2'],
      [96, 96]),
 ], ids=['train', 'val', 'not-encrypted', 'wrapped'])
-def test_a_picture_for_each_item(tools, configs, data, tmp_path, text, options, names, panels):
+def test_a_image_for_each_item(tools, configs, data, tmp_path, text, options, names, panels):
     config = _write(tmp_path / 'config.py', text, configs, data)
     done = _browse(tools, config, tmp_path / 'out', *options)
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ def test_a_picture_for_each_item(tools, configs, data, tmp_path, text, options, 
     assert list(sizes) == [f'{name}.png' for name in names]
     gap = 6
     assert {width for width, _ in sizes.values()} == {sum(panels) + gap * (len(panels) + 1)}
-    assert f'{len(names)} pictures' in done.stdout
+    assert f'{len(names)} images' in done.stdout
 
 
 def test_boxes_lie_at_the_same_place_on_both_sides(tools, configs, data, tmp_path):

@@ -3,16 +3,16 @@ from __future__ import annotations
 
 import pickle
 
-import mmppvit  # noqa: F401, must come before timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
-from mmppvit.models import PEViT
-from mmppvit.models.checkpoints import load_pretrained, read_state_dict
-from tests.models.released_yolos import ReleasedYOLOS
-
 import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
+
+from mmppvit.models import PEViT
+from mmppvit.models.checkpoints import load_pretrained, read_state_dict
+from tests.models.released_yolos import ReleasedYOLOS
 
 
 @pytest.fixture

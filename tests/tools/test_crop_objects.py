@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def data_set(tmp_path):
-    """Four pictures; a white square of 8 pixels in the middle of every box."""
+    """Four images; a white square of 8 pixels in the middle of every box."""
     (tmp_path / 'images').mkdir()
     images, annotations = [], []
     for index in range(4):

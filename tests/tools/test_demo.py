@@ -1,4 +1,4 @@
-"""``tools/demo.py`` from drawing to the picture, in the smallest setting."""
+"""``tools/demo.py`` from drawing to the image, in the smallest setting."""
 from __future__ import annotations
 
 import os
@@ -23,7 +23,7 @@ def _demo(tools: Path, folder: Path, *options: str) -> subprocess.CompletedProce
 def test_demo_runs_from_any_folder(tools, tmp_path, grid):
     done = _demo(tools, tmp_path, '--grid', str(grid), '--work-dir', 'out', '--data-dir', 'set')
     assert done.returncode == 0, done.stderr
-    assert re.search(r'COCO bbox mAP on 3 .*pictures: 0\.\d{3}', done.stdout)
+    assert re.search(r'COCO bbox mAP on 3 .*images: 0\.\d{3}', done.stdout)
     assert re.search(r'epoch +1/1 .*loss \d', done.stdout)
     assert len(done.stdout.splitlines()) < 25
     assert not done.stderr

@@ -4,17 +4,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
-from mmppvit.encryption import Key
-
 import cv2
 import numpy as np
 import pytest
 
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from mmppvit.encryption import Key
+
 
 @pytest.fixture
 def drawn(tmp_path) -> Path:
-    return write_drawn_shapes(tmp_path / 'set', 3, 1, (80, 64))
+    return write_synthetic_shapes(tmp_path / 'set', 3, 1, (80, 64))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_seal_verify_and_restore(tool, drawn, tmp_path):
     arguments = _arguments(drawn, out, 'shuffle', '--key-file', tmp_path / 'owner.key')
     code, stdout, stderr = tool('encrypt_dataset.py', *arguments)
     assert code == 0
-    assert f'{out}: 3 files written, 0 kept from before, 0 pictures skipped' in stdout
+    assert f'{out}: 3 files written, 0 kept from before, 0 images skipped' in stdout
     assert 'left out of the json: info (whole), licenses (whole)' in stdout
     assert 'Sealing' in stderr
     assert '3/3' in stderr
@@ -60,7 +60,7 @@ def test_seal_verify_and_restore(tool, drawn, tmp_path):
     code, stdout, stderr = tool('decrypt_dataset.py', out, '--out', tmp_path / 'restored',
                                 '--key-file', tmp_path / 'owner.key')
     assert code == 0
-    assert '3 pictures restored, with annotations.json' in stdout
+    assert '3 images restored, with annotations.json' in stdout
     for path in (drawn / 'train2017').iterdir():
         np.testing.assert_array_equal(
             cv2.imread(str(tmp_path / 'restored/images' / path.name)), cv2.imread(str(path)))
@@ -78,7 +78,7 @@ def test_seal_verify_and_restore(tool, drawn, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
-def test_skipped_pictures_are_listed_and_can_be_added(tool, drawn, tmp_path):
+def test_skipped_images_are_listed_and_can_be_added(tool, drawn, tmp_path):
     path = drawn / 'train2017/000000000002.png'
     content = path.read_bytes()
     path.write_bytes(b'')
@@ -89,11 +89,11 @@ def test_skipped_pictures_are_listed_and_can_be_added(tool, drawn, tmp_path):
     assert 'complete without them' in stdout
     code, stdout, _ = tool('verify_sealed.py', tmp_path / 'out')
     assert code == 0
-    assert '2 pictures, scheme mix, 1 skipped when sealed: all is well' in stdout
+    assert '2 images, scheme mix, 1 skipped when sealed: all is well' in stdout
     path.write_bytes(content)
     code, stdout, _ = tool('encrypt_dataset.py', *arguments, '--resume')
     assert code == 0
-    assert '1 files written, 2 kept from before, 0 pictures skipped' in stdout
+    assert '1 files written, 2 kept from before, 0 images skipped' in stdout
 
 
 def test_shards_say_when_the_manifest_is_there(tool, drawn, tmp_path):

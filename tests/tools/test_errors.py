@@ -4,19 +4,19 @@ from __future__ import annotations
 import json
 import shutil
 
-from mmppvit.datasets.drawn_shapes import write_drawn_shapes
-from tests.tools.conftest import shrink
-
 import cv2
 import numpy as np
 import pytest
+
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from tests.tools.conftest import shrink
 
 
 @pytest.fixture
 def drawn(tmp_path):
     """A small drawn data set in COCO's layout, and the config that fits it."""
     root = tmp_path / 'drawn'
-    write_drawn_shapes(root, num_train=6, num_val=3, size=(96, 96))
+    write_synthetic_shapes(root, num_train=6, num_val=3, size=(96, 96))
     return root
 
 

@@ -1,11 +1,11 @@
 """``tools/export_protector.py`` as a user runs it."""
 from __future__ import annotations
 
-from mmppvit.models.protection import load_protector, protect_picture
-from tests.protectors import write_protector
-
 import numpy as np
 import pytest
+
+from mmppvit.models.protectors import load_protector, protect_image
+from tests.protectors import write_protector
 
 pytest.importorskip('onnx', reason='onnx is not installed: pip install onnx onnxruntime')
 onnxruntime = pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
@@ -20,9 +20,9 @@ def test_export_and_run(run_tool, protector, tmp_path, capfd):
     out = tmp_path / 'sub/protector.onnx'
     run_tool('export_protector.py', protector, out)
     assert f'{out}: any size; differs from PyTorch by' in capfd.readouterr().out
-    picture = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
-    found, = onnxruntime.InferenceSession(str(out)).run(None, dict(picture=picture))
-    expected = protect_picture(load_protector(protector).network, picture)
+    image = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
+    found, = onnxruntime.InferenceSession(str(out)).run(None, dict(image=image))
+    expected = protect_image(load_protector(protector).network, image)
     assert np.abs(found.astype(int) - expected).max() <= 1
     run_tool('export_protector.py', protector, out, '--height', 24, '--width', 32, '--float')
     assert '24x32; differs' in capfd.readouterr().out

@@ -1,13 +1,13 @@
 """MMDetection's inference APIs on our checkpoints: a plain file goes in."""
 from __future__ import annotations
 
-from tests.tools.conftest import shrink
-
 import numpy as np
 import pytest
 import torch
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmengine.config import Config
+
+from tests.tools.conftest import shrink
 
 
 @pytest.fixture

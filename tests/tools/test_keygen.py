@@ -4,9 +4,9 @@ from __future__ import annotations
 import re
 import stat
 
-from mmppvit.encryption import Key
-
 import pytest
+
+from mmppvit.encryption import Key
 
 
 def _fails(run_tool, capsys, *args: object) -> str:

@@ -6,15 +6,15 @@ import pickle
 import shutil
 from pathlib import Path
 
-from mmppvit.encryption import Key
-from mmppvit.sealed import Manifest
-from tests.tools.conftest import shrink
-
 import numpy as np
 import pytest
 import torch
 from mmdet.apis import DetInferencer
 from mmengine.config import Config
+
+from mmppvit.encryption import Key
+from mmppvit.sealed import Manifest
+from tests.tools.conftest import shrink
 
 SCHEMES = ['mix', 'mix-shuffle', 'mix-center-shuffle']
 
@@ -103,7 +103,7 @@ def test_inferencer_takes_sealed_files(scheme, sealed_config, tmp_path, run_tool
     dumped = Config.fromfile(str(tmp_path / 'work' / config.name))
     dumped.dump(str(tmp_path / 'inference.py'))
     manifest = Manifest.load(tmp_path / 'sealed/val2017')
-    file = str(manifest.path(manifest.pictures[0]))
+    file = str(manifest.path(manifest.images[0]))
     inferencer = DetInferencer(str(tmp_path / 'inference.py'), str(tmp_path / 'work/epoch_1.pth'),
                                device='cpu', show_progress=False)
     result = inferencer(file, return_vis=True, no_save_vis=True, pred_score_thr=0.)

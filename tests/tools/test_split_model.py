@@ -9,10 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mmppvit.datasets.drawn_shapes import SHAPES, write_drawn_shapes
-from mmppvit.models.split import read_part
-from tests.tools.conftest import shrink
-
 import cv2
 import numpy as np
 import pytest
@@ -20,12 +16,16 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
+from mmppvit.datasets.synthetic_shapes import SHAPES, write_synthetic_shapes
+from mmppvit.two_party.split import read_part
+from tests.tools.conftest import shrink
+
 
 @pytest.fixture
 def config(configs, tmp_path):
-    """A detector of plain pictures, whose files are what it sees."""
+    """A detector of plain images, whose files are what it sees."""
     root = tmp_path / 'drawn'
-    write_drawn_shapes(root, num_train=2, num_val=3, size=(96, 64))
+    write_synthetic_shapes(root, num_train=2, num_val=3, size=(96, 64))
     path = shrink(configs / 'demo/atss_pevit_mix_shapes.py', tmp_path, root)
     cfg = Config.fromfile(str(path))
     cfg.merge_from_dict(dict(
@@ -104,7 +104,7 @@ def test_halves_find_what_the_whole_finds(config, checkpoint, halves, tokens, tm
 
 def _assert_split_equals_whole(config: Path, checkpoint: Path, head: Path, tmp_path: Path,
                                run_tool) -> None:
-    """Boxes of ``run_split.py head`` and of ``test.py``, picture by picture."""
+    """Boxes of ``run_split.py head`` and of ``test.py``, image by image."""
     run_tool('run_split.py', 'head', head, config, tmp_path / 'tokens',
              '--out', tmp_path / 'split.json')
     run_tool('test.py', config, checkpoint, '--work-dir', tmp_path / 'test',
@@ -118,9 +118,9 @@ def _assert_split_equals_whole(config: Path, checkpoint: Path, head: Path, tmp_p
 
 
 def test_the_key_is_needed_for_the_head_alone(configs, tmp_path, run_tool, fails):
-    """A keyed detector on sealed pictures, whose backbone half gets the files and nothing else."""
+    """A keyed detector on sealed images, whose backbone half gets the files and nothing else."""
     root, sealed, key = (tmp_path / name for name in ('drawn', 'sealed', 'key'))
-    write_drawn_shapes(root, num_train=2, num_val=3, size=(96, 64))
+    write_synthetic_shapes(root, num_train=2, num_val=3, size=(96, 64))
     run_tool('keygen.py', key)
     with suppress(SystemExit):
         run_tool('encrypt_dataset.py', '--img-dir', root / 'val2017', '--ann',
@@ -157,11 +157,11 @@ def test_what_the_files_hold(halves, tokens, tmp_path):
     assert meta == dict(classes=list(SHAPES), palette=[[1, 2, 3]] * 5)
     for path in halves:
         assert str(tmp_path).encode() not in path.read_bytes()
-    pictures = sorted((tmp_path / 'drawn/val2017').iterdir())
-    assert sorted(tokens.iterdir()) == [tokens / f'{path.stem}.safetensors' for path in pictures]
-    maps, info = read_part(tokens / f'{pictures[0].stem}.safetensors', 'tokens')
+    images = sorted((tmp_path / 'drawn/val2017').iterdir())
+    assert sorted(tokens.iterdir()) == [tokens / f'{path.stem}.safetensors' for path in images]
+    maps, info = read_part(tokens / f'{images[0].stem}.safetensors', 'tokens')
     assert {name: tuple(x.shape) for name, x in maps.items()} == dict(map0=(32, 4, 6))
-    assert (info['file_name'], info['img_shape']) == (pictures[0].name, [64, 96])
+    assert (info['file_name'], info['img_shape']) == (images[0].name, [64, 96])
 
 
 def test_classes_of_a_bare_checkpoint_are_the_configs(config, checkpoint, tmp_path, run_tool):
@@ -189,7 +189,7 @@ def test_files_that_exist_stay(config, checkpoint, halves, run_tool, fails):
     assert halves[1].read_bytes() == before
 
 
-def test_tokens_that_are_missing_or_of_other_pictures(config, halves, tokens, tmp_path, run_tool,
+def test_tokens_that_are_missing_or_of_other_images(config, halves, tokens, tmp_path, run_tool,
                                                       fails):
     other = tmp_path / 'other'
     shutil.copytree(tmp_path / 'drawn/val2017', other)
@@ -203,7 +203,7 @@ def test_tokens_that_are_missing_or_of_other_pictures(config, halves, tokens, tm
 
 
 def test_names_that_folders_tell_apart(config, halves, tmp_path, run_tool, fails, capsys):
-    """Pictures of one name in several folders; without folders they cannot be told apart."""
+    """Images of one name in several folders; without folders they cannot be told apart."""
     cfg = Config.fromfile(str(config))
     ann_file = tmp_path / 'drawn/annotations/instances_val2017.json'
     content, folder = json.loads(ann_file.read_text()), tmp_path / 'drawn/val2017'
@@ -229,18 +229,18 @@ def test_heads_of_other_classes(config, halves, tokens, fails):
     assert re.search('trained on the classes .* has ', said)
 
 
-def test_pictures_that_cannot_be_used(halves, tmp_path, fails):
-    folder = tmp_path / 'pictures'
+def test_images_that_cannot_be_used(halves, tmp_path, fails):
+    folder = tmp_path / 'images'
     (folder / 'sub').mkdir(parents=True)
     args = ['run_split.py', 'backbone', halves[0], folder, '--out', tmp_path / 'out']
-    assert re.search(r'no pictures \(.*\.png, .*\) in .*pictures', fails(*args))
+    assert re.search(r'no images \(.*\.png, .*\) in .*images', fails(*args))
     for path in (folder / 'a.png', folder / 'a.webp'):
-        path.write_bytes(b'no picture')
+        path.write_bytes(b'no image')
     assert 'would have the same token file' in fails(*args)
     (folder / 'a.webp').unlink()
-    assert 'a.png is not a picture that can be read' in fails(*args)
+    assert 'a.png is not an image that can be read' in fails(*args)
     said = fails(*args[:3], tmp_path / 'nowhere', '--out', tmp_path / 'out')
-    assert said == f'error: no picture or folder {tmp_path / "nowhere"}'
+    assert said == f'error: no image or folder {tmp_path / "nowhere"}'
 
 
 @pytest.mark.parametrize(('content', 'message'), [

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tools.conftest import shrink
-
 import mmdet
 import pytest
 import torch
 from mmengine.config import Config
+
+from tests.tools.conftest import shrink
 
 ROOT = Path(__file__).resolve().parents[2]
 DETECTORS = ['atss_pevit-tiny_mix', 'atss_pevit-tiny_plain', 'retinanet_pevit-small_mix',

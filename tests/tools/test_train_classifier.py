@@ -4,8 +4,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.tools.conftest import shrink
-
 import numpy as np
 import pytest
 import timm
@@ -17,6 +15,8 @@ from mmengine.visualization import Visualizer
 from PIL import Image
 from safetensors.torch import load_file
 
+from tests.tools.conftest import shrink
+
 MODEL = dict(embed_dim=32, depth=2, num_heads=2)
 MODEL_KWARGS = [f'{key}={value}' for key, value in MODEL.items()]
 SMALL = ['--num-train', 16, '--num-val', 8, '--img-size', 32, '--batch-size', 8]
@@ -24,7 +24,7 @@ SMALL = ['--num-train', 16, '--num-val', 8, '--img-size', 32, '--batch-size', 8]
 
 @pytest.fixture
 def train(run_tool, tmp_path):
-    """Run the tool in ``tmp_path/work`` on a drawn sample of a few small pictures."""
+    """Run the tool in ``tmp_path/work`` on a drawn sample of a few small images."""
 
     def run(*args: object, kwargs: list[str] = MODEL_KWARGS, sample: list = SMALL) -> None:
         for kind in (MessageHub, Visualizer):  # a run within the same second has the same name
@@ -37,7 +37,7 @@ def train(run_tool, tmp_path):
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Six classes in train/ and validation/, two pictures each."""
+    """Six classes in train/ and validation/, two images each."""
     rng = np.random.default_rng(0)
     for split in ('train', 'validation'):
         for name in 'abcdef':
@@ -49,13 +49,13 @@ def folder(tmp_path) -> Path:
 
 
 def _top1(text: str) -> float:
-    return float(re.findall(r'pictures: top-1 ([\d.]+) %', text)[-1])
+    return float(re.findall(r'images: top-1 ([\d.]+) %', text)[-1])
 
 
 def test_train_resume_evaluate_and_hand_on(train, tmp_path, capfd, configs):
     work = tmp_path / 'work'
     train('--encrypt', 'mi+rs', '--epochs', 1, '--ema', '--ema-decay', .5)
-    assert 'pevit_tiny_patch16_224_mix on mi+rs pictures: top-1' in capfd.readouterr().out
+    assert 'pevit_tiny_patch16_224_mix on mi+rs images: top-1' in capfd.readouterr().out
     train('--encrypt', 'mi+rs', '--epochs', 2, '--ema', '--ema-decay', .5, '--resume')
     after = _top1(capfd.readouterr().out)
     last = torch.load(work / 'epoch_2.pth', weights_only=True)
@@ -89,7 +89,7 @@ def test_train_resume_evaluate_and_hand_on(train, tmp_path, capfd, configs):
 def test_folders_of_classes_with_the_whole_recipe(train, folder, capfd):
     options = ['--data', folder, '--img-size', 32, '--batch-size', 4, '--epochs', 1]
     train(*options, '--encrypt', 'rs', '--amp', sample=[])
-    assert re.search(r'rs pictures: top-1 [\d.]+ %, top-5 [\d.]+ %', capfd.readouterr().out)
+    assert re.search(r'rs images: top-1 [\d.]+ %, top-5 [\d.]+ %', capfd.readouterr().out)
 
 
 def test_other_models_and_fine_tuning(train, folder, tmp_path, capfd):
@@ -99,7 +99,7 @@ def test_other_models_and_fine_tuning(train, folder, tmp_path, capfd):
           sample=[])
     out = capfd.readouterr().out
     assert 'summed over 2x2 sub-kernels' in out
-    assert 'pevit_tiny_patch16_224_mix on mi pictures' in out
+    assert 'pevit_tiny_patch16_224_mix on mi images' in out
 
 
 ERRORS = [
@@ -144,7 +144,7 @@ def test_what_is_wrong_with_the_data(train, folder, capfd):
     assert 'replace or remove it' in error()
     path.write_bytes(content)
     (folder / 'train/g').mkdir()
-    assert 'g has no pictures' in error()
+    assert 'g has no images' in error()
     path.rename(folder / 'train/g/0.png')
     assert 'lacks 1, e.g. g' in error()
     (folder / 'validation').rename(folder / 'other')

@@ -4,14 +4,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmppvit.models.checkpoints import write_state_dict
-from mmppvit.models.protection import fingerprint, load_protector
-
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from mmppvit.models.checkpoints import write_state_dict
+from mmppvit.models.protectors import fingerprint, load_protector
 
 
 @pytest.fixture

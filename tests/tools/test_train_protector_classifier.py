@@ -4,15 +4,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmppvit.models.checkpoints import read_state_dict
-from mmppvit.models.protection import fingerprint, load_protector
-from tests.classification.test_cifar import write_cifar10
-
 import pytest
 from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
+
+from mmppvit.models.checkpoints import read_state_dict
+from mmppvit.models.protectors import fingerprint, load_protector
+from tests.datasets.test_cifar import write_cifar10
 
 SMALL = ['--num-train', 12, '--num-val', 6, '--batch-size', 4, '--epochs', 1,
          '--protector-epochs', 1]

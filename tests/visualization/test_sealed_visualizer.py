@@ -1,17 +1,17 @@
-"""Boxes of the plain frame, drawn where they belong on a sealed picture."""
+"""Boxes of the plain frame, drawn where they belong on a sealed image."""
 from __future__ import annotations
 
-import mmppvit  # noqa: F401, must come before mmdet
+import mmppvit.register  # noqa: F401
 
 # isort: split
-from mmppvit.encryption import shuffle_patches
-from mmppvit.visualization.sealed_visualizer import SealedDetLocalVisualizer
-
 import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+
+from mmppvit.encryption import shuffle_patches
+from mmppvit.visualization.sealed_visualizer import SealedDetLocalVisualizer
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_boxes_and_masks_follow_to_the_sealed_frame(visualizer):
     np.testing.assert_allclose(sample.pred_instances.bboxes, [[80, 40, 120, 80]])
 
 
-def test_the_layout_of_a_shuffled_picture_is_restored(visualizer):
+def test_the_layout_of_a_shuffled_image_is_restored(visualizer):
     rng = np.random.default_rng(0)
     layout = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
     order = rng.permutation(48)
@@ -62,7 +62,7 @@ def test_the_layout_of_a_shuffled_picture_is_restored(visualizer):
 
 
 @pytest.mark.parametrize('meta', [{}, dict(sealed=SEAL)])
-def test_pictures_in_the_plain_frame_are_drawn_as_ever(visualizer, meta):
+def test_images_in_the_plain_frame_are_drawn_as_ever(visualizer, meta):
     image = np.zeros((120, 160, 3), np.uint8)
     visualizer.add_datasample('a', image, _sample(**meta), draw_gt=False)
     np.testing.assert_allclose(visualizer.seen[0][1].bboxes, [[80, 40, 120, 80]])

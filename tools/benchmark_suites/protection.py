@@ -1,4 +1,4 @@
-"""Learned protection of pictures, in PyTorch and as ONNX."""
+"""Learned protection of images, in PyTorch and as ONNX."""
 from __future__ import annotations
 
 import argparse
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from benchmark_suites.case import Case
 from mmppvit.encryption import mix_sub_patches
-from mmppvit.models.protection import (
+from mmppvit.models.protectors import (
     ProtectionUNet,
     load_protector,
-    protect_picture,
+    protect_image,
     save_protector,
 )
-from mmppvit.protection.onnx_export import export_onnx
+from mmppvit.models.protectors.onnx_export import export_onnx
 
 import numpy as np
 import torch
@@ -27,20 +27,20 @@ def protection_cases(args: argparse.Namespace) -> Iterator[Case]:
     for height, width in sizes:
         shape = f'{height}x{width}x3'
         for arch in ('light', 'paper'):
-            yield Case(f'protect_picture, {arch}', shape,
+            yield Case(f'protect_image, {arch}', shape,
                        partial(make_torch, arch, height, width), 'ONNX Runtime, float32',
                        partial(make_onnx, arch, height, width, args.threads))
-        yield Case('protect_picture, light', shape, partial(make_torch, 'light', height, width),
+        yield Case('protect_image, light', shape, partial(make_torch, 'light', height, width),
                    'mix_sub_patches P16 g2', partial(make_mix, height, width))
 
 
-def _picture(height: int, width: int) -> np.ndarray:
+def _image(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def make_torch(arch: str, height: int, width: int) -> Callable:
     torch.manual_seed(0)
-    return partial(protect_picture, ProtectionUNet(arch).eval(), _picture(height, width))
+    return partial(protect_image, ProtectionUNet(arch).eval(), _image(height, width))
 
 
 def make_onnx(arch: str, height: int, width: int, threads: int) -> Callable:
@@ -54,8 +54,8 @@ def make_onnx(arch: str, height: int, width: int, threads: int) -> Callable:
         options.intra_op_num_threads = threads
         session = onnxruntime.InferenceSession(
             exported.read_bytes(), options, providers=['CPUExecutionProvider'])
-    return partial(session.run, None, {'picture': _picture(height, width)})
+    return partial(session.run, None, {'image': _image(height, width)})
 
 
 def make_mix(height: int, width: int) -> Callable:
-    return partial(mix_sub_patches, _picture(height, width), 16, 2)
+    return partial(mix_sub_patches, _image(height, width), 16, 2)

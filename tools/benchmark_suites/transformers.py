@@ -25,7 +25,7 @@ def backbone_cases(args: argparse.Namespace) -> Iterator[Case]:
                        partial(make, build_timm, 1))
         if fits_written_out(arch, size, train, args.device):
             yield Case(f'{name} g2', shape, partial(make, build_pevit, 2),
-                       'written-out attention', partial(make, build_pevit, 2, fused=False))
+                       'eager attention', partial(make, build_pevit, 2, fused=False))
 
 
 def peyolos_cases(args: argparse.Namespace) -> Iterator[Case]:
@@ -36,10 +36,10 @@ def peyolos_cases(args: argparse.Namespace) -> Iterator[Case]:
         if not fits_written_out(arch, size, train, args.device):
             continue
         baseline = partial(make, build_peyolos, 2, fused=False)
-        yield Case(name, shape, partial(make, build_peyolos, 2), 'written-out attention', baseline)
+        yield Case(name, shape, partial(make, build_peyolos, 2), 'eager attention', baseline)
         if train:
             yield Case(f'{name} with_cp', shape, partial(make, build_peyolos_with_cp, 2),
-                       'written-out attention', baseline)
+                       'eager attention', baseline)
 
 
 def _settings(args: argparse.Namespace) -> Iterator[tuple[str, tuple[int, int], bool]]:

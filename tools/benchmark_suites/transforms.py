@@ -1,4 +1,4 @@
-"""Encryption of pictures, alone and within a pipeline."""
+"""Encryption of images, alone and within a pipeline."""
 from __future__ import annotations
 
 import argparse
@@ -87,7 +87,7 @@ def make_center(center: Callable, shape: tuple[int, ...], side: int, normalize: 
 
 
 def find_image(folder: str, quick: bool) -> tuple[str, str]:
-    """A picture of COCO where MMPPVIT_DATA has some, else a drawn JPEG of COCO's size."""
+    """An image of COCO where MMPPVIT_DATA has some, else a drawn JPEG of COCO's size."""
     found = sorted(Path(os.environ.get('MMPPVIT_DATA', 'data')).glob('coco_mini/val2017/*.jpg'))
     if found and not quick:
         height, width = cv2.imread(str(found[0])).shape[:2]

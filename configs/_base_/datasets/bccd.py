@@ -1,5 +1,5 @@
-# BCCD: 364 microscope pictures of blood cells, 640x480, 3 classes. Trained on train + val (292
-# pictures), scored on test (72), at 0.8 of the size: whole patches of 16.
+# BCCD: 364 microscope images of blood cells, 640x480, 3 classes. Trained on train + val (292
+# images), scored on test (72), at 0.8 of the size: whole patches of 16.
 data_root = '{{$MMPPVIT_DATA:data}}/bccd/'
 metainfo = dict(
     classes=('RBC', 'WBC', 'Platelets'), palette=[(220, 20, 60), (60, 60, 200), (40, 160, 90)])

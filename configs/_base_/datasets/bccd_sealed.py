@@ -1,5 +1,5 @@
 # BCCD as three sealed data sets, train, val and test, below data_root. docs/sealed-data.md has the
-# commands that make them; the plain pictures are not needed.
+# commands that make them; the plain images are not needed.
 data_root = '{{$MMPPVIT_SEALED:data/sealed}}/bccd_mix/'
 metainfo = dict(
     classes=('RBC', 'WBC', 'Platelets'), palette=[(220, 20, 60), (60, 60, 200), (40, 160, 90)])

@@ -1,5 +1,5 @@
 # COCO as two sealed data sets, train2017 and val2017, below data_root. docs/sealed-data.md has the
-# commands that make them; the plain pictures are not needed.
+# commands that make them; the plain images are not needed.
 _base_ = 'mmdet::_base_/datasets/coco_detection.py'
 
 data_root = '{{$MMPPVIT_SEALED:data/sealed}}/coco_mix/'

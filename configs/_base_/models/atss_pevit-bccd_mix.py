@@ -1,11 +1,11 @@
 _base_ = './atss_pevit-tiny_mix.py'
 
 # For two CPU cores: 3 of PEViT-tiny's 12 blocks and half the head's width. With blocks in the
-# neck, where tokens meet their neighbours, in place of the head's third convolution it learned
+# neck, where tokens meet their neighbors, in place of the head's third convolution it learned
 # faster (val mAP 0.446 for 0.407 after 10 epochs of 30, one run each), and ended alike (0.519 and
 # 0.516).
 model = dict(
-    # Of the pictures to train on. ImageNet's mean is more than a deviation away from theirs and its
+    # Of the images to train on. ImageNet's mean is more than a deviation away from theirs and its
     # deviation two to four times as large, so that all patches look alike: mixed, after 5 epochs,
     # mAP 0.531 with ImageNet's and 0.557 with these (seed 0, one core).
     data_preprocessor=dict(mean=[188., 178., 183.], std=[15., 26., 19.]),

@@ -1,4 +1,4 @@
-# From scratch on few pictures: 12 epochs * 292 images / batch 4 = 876 iterations.
+# From scratch on few images: 12 epochs * 292 images / batch 4 = 876 iterations.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=4)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,4 +1,4 @@
-# ViTDet's optimiser on the length of MMDetection's 1x: 12 epochs, batch 16.
+# ViTDet's optimizer on the length of MMDetection's 1x: 12 epochs, batch 16.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

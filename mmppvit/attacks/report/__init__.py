@@ -1,5 +1,5 @@
-from mmppvit.attacks.report.build import build_report, picture_rows
-from mmppvit.attacks.report.page import PictureRow, write_page
+from mmppvit.attacks.report.build import build_report, image_rows
+from mmppvit.attacks.report.page import ImageRow, write_page
 from mmppvit.attacks.report.verdict import verdict
 
-__all__ = ['PictureRow', 'build_report', 'picture_rows', 'verdict', 'write_page']
+__all__ = ['ImageRow', 'build_report', 'image_rows', 'verdict', 'write_page']

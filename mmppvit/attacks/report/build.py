@@ -1,4 +1,4 @@
-"""``report.json`` and the pictures of the page, from what attackers recovered."""
+"""``report.json`` and the images of the page, from what attackers recovered."""
 from __future__ import annotations
 
 import datetime
@@ -7,32 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mmppvit.attacks.attacker import Recovery
-from mmppvit.attacks.catalogue import ATTACKERS
-from mmppvit.attacks.material import Material
-from mmppvit.attacks.metrics import ssim
-from mmppvit.attacks.report.page import PictureRow
-from mmppvit.attacks.report.verdict import verdict
-from mmppvit.attacks.runner import AttackResult, AttackSettings
-from mmppvit.attacks.scoring import COLUMNS, as_it_is, mean_picture, score_recoveries
-from mmppvit.encryption import LEARNED, Scheme
-
 import numpy as np
 
-__all__ = ['build_report', 'picture_rows']
+from mmppvit.attacks.attack_data import AttackData
+from mmppvit.attacks.attackers.catalogue import ATTACKERS
+from mmppvit.attacks.attackers.interface import Recovery
+from mmppvit.attacks.report.page import ImageRow
+from mmppvit.attacks.report.verdict import verdict
+from mmppvit.attacks.runner import AttackResult, AttackSettings
+from mmppvit.attacks.scoring.image_metrics import ssim
+from mmppvit.attacks.scoring.scores import COLUMNS, as_it_is, mean_image, score_recoveries
+from mmppvit.encryption import LEARNED, Scheme
+
+__all__ = ['build_report', 'image_rows']
 
 NOT_TESTED = [
-    'Attackers with more time, more pictures or better networks than these. A figure here is a '
+    'Attackers with more time, more images or better networks than these. A figure here is a '
     'floor of what leaks, not a bound.',
-    'What boxes, labels, file names, picture sizes and the outputs of a detector say: they are in '
-    'the clear, whatever the pictures look like.',
+    'What boxes, labels, file names, image sizes and the outputs of a detector say: they are in '
+    'the clear, whatever the images look like.',
     'Recognition of people or places by someone who knows them.',
-    'Theft of the key, or of the plain pictures.',
-    'What gradients or weights of a model that trains on these pictures say about them.',
+    'Theft of the key, or of the plain images.',
+    'What gradients or weights of a model that trains on these images say about them.',
 ]
 
 
-def build_report(settings: AttackSettings, material: Material, results: Sequence[AttackResult],
+def build_report(settings: AttackSettings, material: AttackData, results: Sequence[AttackResult],
                  recovered: Mapping[str, Sequence[Recovery]],
                  detector: Callable[[Sequence[np.ndarray]], dict] | None = None,
                  detector_files: Mapping[str, str] | None = None) -> dict:
@@ -40,7 +40,7 @@ def build_report(settings: AttackSettings, material: Material, results: Sequence
 
     Args:
         settings (AttackSettings): Of the run.
-        material (Material): Its pictures.
+        material (AttackData): Its images.
         results (Sequence[AttackResult]): Of every attacker, also of those that failed.
         recovered (Mapping): By name of those that are done, one recovery for each victim.
         detector (Callable, optional): For AP, see :func:`score_recoveries`.
@@ -52,7 +52,7 @@ def build_report(settings: AttackSettings, material: Material, results: Sequence
         return score_recoveries(scheme, material.victims, recoveries, settings.seed, detector)
 
     untouched = _reference(
-        'sealed, as it is', 'no attack: the sealed picture, enlarged where it is smaller',
+        'sealed, as it is', 'no attack: the sealed image, enlarged where it is smaller',
         score([as_it_is(victim) for victim in material.victims]))
     rows = [_row(result, score(recovered[result.name]) if result.name in recovered else {},
                  untouched) for result in results]
@@ -62,9 +62,9 @@ def build_report(settings: AttackSettings, material: Material, results: Sequence
         num_pairs=len(material.pairs), victims=[victim.name for victim in material.victims],
         skipped=material.skipped, columns=_used_columns(rows, detector is not None), rows=rows,
         as_it_is=untouched,
-        floor=_reference('floor', 'one mean picture in place of all, and any order',
+        floor=_reference('floor', 'one mean image in place of all, and any order',
                          score(_nothing_known(material, settings.seed)), bound=True),
-        ceiling=_reference('ceiling', 'the plain pictures themselves', score(
+        ceiling=_reference('ceiling', 'the plain images themselves', score(
             [Recovery(victim.plain, victim.order) for victim in material.victims]), bound=True),
         detector=None if detector_files is None else dict(detector_files),
         not_tested=NOT_TESTED + _absent(results), how=_how(settings, detector_files))
@@ -73,9 +73,9 @@ def build_report(settings: AttackSettings, material: Material, results: Sequence
     return report
 
 
-def _nothing_known(material: Material, seed: int) -> list[Recovery]:
+def _nothing_known(material: AttackData, seed: int) -> list[Recovery]:
     rng = np.random.default_rng(seed)
-    return [Recovery(mean_picture(material.pairs, victim.plain.shape[:2]),
+    return [Recovery(mean_image(material.pairs, victim.plain.shape[:2]),
                      None if victim.order is None else rng.permutation(len(victim.order)))
             for victim in material.victims]
 
@@ -114,7 +114,7 @@ def _absent(results: Sequence[AttackResult]) -> list[str]:
 
 def _how(settings: AttackSettings, detector: Mapping[str, str] | None) -> dict[str, str]:
     how = {
-        'data': f'{settings.num_victims} victims and up to {settings.num_pairs} pictures of the '
+        'data': f'{settings.num_victims} victims and up to {settings.num_pairs} images of the '
                 f'attacker, drawn with seed {settings.seed}',
         'time': f'{settings.budget:g} s of learning for each attacker, {settings.threads} threads',
         'machine': f'{platform.processor() or platform.machine()}, Python '
@@ -145,30 +145,30 @@ def describe(scheme: Scheme) -> str:
 def ways_of_use(scheme: Scheme) -> list[tuple[str, str]]:
     """(way of use, what these figures say about it)."""
     if scheme.name == LEARNED:
-        return [('Frozen model elsewhere', 'The host of the detector sees these pictures and finds '
+        return [('Frozen model elsewhere', 'The host of the detector sees these images and finds '
                  'what is in them: everything above applies to it. Whoever gets hold of the '
                  'protector makes pairs and learns from them, as some of these attackers did.')]
     if scheme.shuffles:
         return [
             ('Backbone elsewhere, no key',
-             'The host of the backbone sees these pictures in shuffled order: everything above '
+             'The host of the backbone sees these images in shuffled order: everything above '
              'applies to it.'),
             ('Training elsewhere, with the key',
              'Whoever trains has the key and sees the patches in order: seal without shuffling '
              'and attack that, for what such a trainer can recover.'),
         ]
-    return [('Training elsewhere', 'Whoever trains sees these pictures, patches in order, and the '
+    return [('Training elsewhere', 'Whoever trains sees these images, patches in order, and the '
              'boxes: everything above applies to them.')]
 
 
-def picture_rows(material: Material, report: Mapping, recovered: Mapping[str, Sequence[Recovery]],
-                 count: int = 4) -> list[PictureRow]:
+def image_rows(material: AttackData, report: Mapping, recovered: Mapping[str, Sequence[Recovery]],
+                 count: int = 4) -> list[ImageRow]:
     """Some victims: plain, sealed, and what each attacker made of them, the best attacker first.
 
     The first are the worst cases of the two best attackers, the others as drawn.
 
     Args:
-        material (Material): The victims.
+        material (AttackData): The victims.
         report (Mapping): Of :func:`build_report`.
         recovered (Mapping): By name of the attacker, one recovery for each victim.
         count (int): Victims to show, at most.
@@ -182,16 +182,16 @@ def picture_rows(material: Material, report: Mapping, recovered: Mapping[str, Se
                          f'SSIM {worst["worst"]:.2f}')
     chosen = list(dict.fromkeys([*notes, *range(len(material.victims))]))[:count]
     names = [row['name'] for row in best]
-    return [_pictures_of(material, recovered, names, index, notes.get(index, ''))
+    return [_images_of(material, recovered, names, index, notes.get(index, ''))
             for index in chosen]
 
 
-def _pictures_of(material: Material, recovered: Mapping[str, Sequence[Recovery]],
-                 names: Sequence[str], index: int, note: str) -> PictureRow:
+def _images_of(material: AttackData, recovered: Mapping[str, Sequence[Recovery]],
+                 names: Sequence[str], index: int, note: str) -> ImageRow:
     victim = material.victims[index]
     sealed = as_it_is(victim).img
     how = f', enlarged {material.scheme.grid} times' * (sealed.shape != victim.encrypted.shape)
     recoveries = [(f'recovered by {name}', recovered[name][index].img) for name in names]
-    return PictureRow(victim.name, [('plain', victim.plain), *(
+    return ImageRow(victim.name, [('plain', victim.plain), *(
         (f'{caption}, SSIM {ssim(victim.plain, img):.2f}', img)
         for caption, img in [(f'sealed, as it is{how}', sealed), *recoveries])], note)

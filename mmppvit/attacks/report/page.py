@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from mmppvit.atomic import write_atomic
-
 import cv2
 import jinja2
 import numpy as np
 
-__all__ = ['PictureRow', 'write_page']
+from mmppvit.utils.atomic import write_atomic
 
-_WIDTH = 320  # pixels of a picture on the page; wider ones are shrunk
+__all__ = ['ImageRow', 'write_page']
+
+_WIDTH = 320  # pixels of an image on the page; wider ones are shrunk
 
 
 @dataclass(frozen=True)
-class PictureRow:
-    """One picture on the page, in all its forms.
+class ImageRow:
+    """One image on the page, in all its forms.
 
     Args:
         name (str): Of the plain file.
-        pictures (list): (caption, uint8 BGR picture) of plain, sealed, and recovered ones.
-        note (str): Why this picture is shown; empty for one as drawn.
+        images (list): (caption, uint8 BGR image) of plain, sealed, and recovered ones.
+        note (str): Why this image is shown; empty for one as drawn.
     """
     name: str
-    pictures: Sequence[tuple[str, np.ndarray]]
+    images: Sequence[tuple[str, np.ndarray]]
     note: str = ''
 
     @property
@@ -36,13 +36,13 @@ class PictureRow:
         return bool(self.note)
 
 
-def write_page(path: Path, report: Mapping, pictures: Sequence[PictureRow]) -> None:
+def write_page(path: Path, report: Mapping, images: Sequence[ImageRow]) -> None:
     """Write ``report.html``.
 
     Args:
         path (Path): The file.
         report (Mapping): What ``report.json`` holds, see ``tools/attack.py``.
-        pictures (Sequence[PictureRow]): As they are to be shown.
+        images (Sequence[ImageRow]): As they are to be shown.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
@@ -50,7 +50,7 @@ def write_page(path: Path, report: Mapping, pictures: Sequence[PictureRow]) -> N
     environment.tests['most'] = _is_most
     template = environment.from_string(
         resources.files('mmppvit.attacks.report').joinpath('page.html.j2').read_text('utf-8'))
-    text = template.render(report=report, pictures=pictures)
+    text = template.render(report=report, images=images)
     write_atomic(path, text.encode(errors='backslashreplace'))  # of file names that are not UTF-8
 
 
@@ -70,7 +70,7 @@ def _is_most(row: Mapping, report: Mapping, metric: str) -> bool:
 
 
 def _data_uri(img: np.ndarray) -> str:
-    """A picture within the page, as JPEG."""
+    """An image within the page, as JPEG."""
     height, width = img.shape[:2]
     if width > _WIDTH:
         img = cv2.resize(img, (_WIDTH, max(round(height * _WIDTH / width), 1)),

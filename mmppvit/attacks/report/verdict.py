@@ -9,9 +9,9 @@ LEAST_AP = .05  # of the originals; a detector that finds less is no measure of 
 
 
 def verdict(report: Mapping) -> list[str]:
-    """Sentences for whoever has to decide whether these pictures may be handed over.
+    """Sentences for whoever has to decide whether these images may be handed over.
 
-    Only what the best attacker reached counts, or what the sealed pictures show as they are, and
+    Only what the best attacker reached counts, or what the sealed images show as they are, and
     what was measured is said beside it: nothing is called safe. That no attacker here got far says
     nothing about a better one.
 
@@ -20,8 +20,8 @@ def verdict(report: Mapping) -> list[str]:
     """
     rows = [row for row in report['rows'] if row['status'] == 'done']
     if not rows:
-        return ['No attacker came to an end: this report says nothing about these pictures.']
-    sentences = [*_recognised(rows, report), *_structure(rows, report), *_detected(rows, report),
+        return ['No attacker came to an end: this report says nothing about these images.']
+    sentences = [*_recognized(rows, report), *_structure(rows, report), *_detected(rows, report),
                  *_layout(rows, report), *_useless(rows, report)]
     failed = [row['name'] for row in report['rows'] if row['status'] in ('failed', 'out of time')]
     if failed:
@@ -34,7 +34,7 @@ def _best(rows: Sequence[Mapping], report: Mapping, metric: str
           ) -> tuple[Mapping, Mapping] | None:
     """The row that got furthest, and its figures; None if no attacker has the metric.
 
-    It is that of the sealed pictures as they are, where no attacker got more.
+    It is that of the sealed images as they are, where no attacker got more.
     """
     scored = [row for row in rows if row['metrics'].get(metric)]
     if not scored:
@@ -46,23 +46,23 @@ def _best(rows: Sequence[Mapping], report: Mapping, metric: str
 
 
 def _source(row: Mapping, report: Mapping) -> str:
-    return ('the sealed pictures as they are, without any attack' if row is report['as_it_is']
+    return ('the sealed images as they are, without any attack' if row is report['as_it_is']
             else f'what "{row["name"]}" recovered')
 
 
-def _recognised(rows: Sequence[Mapping], report: Mapping) -> list[str]:
+def _recognized(rows: Sequence[Mapping], report: Mapping) -> list[str]:
     best = _best(rows, report, 'reidentified')
     if best is None:
         return []
     row, found = best
     number = report['num_victims']
     floor = report['floor']['metrics']['reidentified']['mean']
-    text = (f'Of {number} pictures, {found["mean"]:.0%} were matched to their originals from '
+    text = (f'Of {number} images, {found["mean"]:.0%} were matched to their originals from '
             f'{_source(row, report)} (guessing: {1 / number:.0%}).')
     if found['mean'] >= .5:
-        text += ' Whoever has candidates can tell which picture this is.'
+        text += ' Whoever has candidates can tell which image this is.'
     elif found['low'] > max(floor, 1 / number):
-        text += ' That is more than guessing: pictures leak what tells them apart.'
+        text += ' That is more than guessing: images leak what tells them apart.'
     else:
         text += ' That is not clearly more than guessing.'
     return [text]
@@ -76,11 +76,11 @@ def _structure(rows: Sequence[Mapping], report: Mapping) -> list[str]:
     floor = report['floor']['metrics']['ssim']['mean']
     gained = (ssim['mean'] - floor) / max(1 - floor, 1e-6)
     much = 'much' if gained > .5 else 'part' if gained > .15 else 'little'
-    subject = ('No attacker came closer than the sealed pictures as they are, which have'
+    subject = ('No attacker came closer than the sealed images as they are, which have'
                if row is report['as_it_is'] else f'The best reconstruction ("{row["name"]}") has')
     return [f'{subject} a structural similarity of '
-            f'{ssim["mean"]:.2f} to the plain pictures ({floor:.2f} for one mean picture in place '
-            f'of all, 1 for the plain ones; {ssim["worst"]:.2f} for the picture that was recovered '
+            f'{ssim["mean"]:.2f} to the plain images ({floor:.2f} for one mean image in place '
+            f'of all, 1 for the plain ones; {ssim["worst"]:.2f} for the image that was recovered '
             f'best): {much} of what lies between has come back.']
 
 
@@ -92,38 +92,38 @@ def _detected(rows: Sequence[Mapping], report: Mapping) -> list[str]:
     plain = report['ceiling']['metrics']['ap']['mean']
     if plain < LEAST_AP:
         return [f'The detector finds next to nothing on the originals themselves (AP {plain:.2f}), '
-                'so what it finds on recovered pictures says nothing: give one that was trained '
-                'on plain pictures like these.']
-    return [f'A detector of plain pictures finds {found["mean"]:.2f} on {_source(row, report)}, '
+                'so what it finds on recovered images says nothing: give one that was trained '
+                'on plain images like these.']
+    return [f'A detector of plain images finds {found["mean"]:.2f} on {_source(row, report)}, '
             f'and {plain:.2f} on the originals (average precision, 0 to 1): '
             f'{found["mean"] / plain:.0%} of that has come back.']
 
 
 def _layout(rows: Sequence[Mapping], report: Mapping) -> list[str]:
     if 'shuffle' not in report['scheme']['name']:
-        return ['The patches lie in their order, so the layout of the picture is seen by anybody.']
-    best = _best(rows, report, 'neighbours')
+        return ['The patches lie in their order, so the layout of the image is seen by anybody.']
+    best = _best(rows, report, 'neighbors')
     if best is None:
         return ['How far the order of the patches was found again was not scored: that takes the '
                 "owner's key, and an attacker who looks for the order."]
     row, found = best
     if found['mean'] >= .5:
-        meaning = 'the shuffling is broken for most of the picture'
+        meaning = 'the shuffling is broken for most of the image'
     elif found['mean'] >= .1:
-        meaning = 'parts of the picture come together again'
+        meaning = 'parts of the image come together again'
     else:
         meaning = 'the order of the patches has held against these solvers'
     if row is report['as_it_is']:
-        return [f'No solver put more patches beside their neighbours than lie there in the sealed '
-                f'pictures as they are, {found["mean"]:.0%}: {meaning}.']
-    return [f'The best solver ("{row["name"]}") put {found["mean"]:.0%} of neighbouring patches '
-            f'back beside each other (most in one picture: {found["worst"]:.0%}): {meaning}.']
+        return [f'No solver put more patches beside their neighbors than lie there in the sealed '
+                f'images as they are, {found["mean"]:.0%}: {meaning}.']
+    return [f'The best solver ("{row["name"]}") put {found["mean"]:.0%} of neighboring patches '
+            f'back beside each other (most in one image: {found["worst"]:.0%}): {meaning}.']
 
 
 def _useless(rows: Sequence[Mapping], report: Mapping) -> list[str]:
     """Attackers that did not work are not to be taken for a scheme that held.
 
-    Named are those whose whole interval lies below the figure of the sealed pictures as they are.
+    Named are those whose whole interval lies below the figure of the sealed images as they are.
     """
     said = []
     for metric, title in (('ssim', 'SSIM'), ('ap', 'AP')):
@@ -132,6 +132,6 @@ def _useless(rows: Sequence[Mapping], report: Mapping) -> list[str]:
                  if row['metrics'].get(metric, {}).get('high', mean) < mean]
         if names:
             said.append(f'in {title} ({mean:.3f}) {", ".join(names)}')
-    return ['Clearly worse than doing nothing, which is to look at the sealed pictures as they '
+    return ['Clearly worse than doing nothing, which is to look at the sealed images as they '
             f'are, {"; ".join(said)}. Such an attacker did not work here, and says nothing about '
             'the scheme.'] if said else []

@@ -3,7 +3,7 @@
 Bilinear sampling on a regular grid is separable: with ``Y`` (P, h) and ``X`` (Q, w) holding the
 weights of a RoI's samples along either axis, averaged over each bin, a crop ``F`` (h, w, C) of the
 feature map is pooled by ``Y F X^T``. The samples are at most one pixel apart when their number
-adapts to the RoI, so reading the crop once costs a quarter of reading four neighbours for every
+adapts to the RoI, so reading the crop once costs a quarter of reading four neighbors for every
 sample.
 """
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor, argmax_y: Ten
         spatial_scale (float): From the corners' frame to the map's.
         sampling_ratio (int): Samples along a bin's side; 0 takes about one per pixel.
         pool_mode (int): 0 for the largest sample, 1 for the mean.
-        aligned (bool): Whether pixel centres lie at halves.
+        aligned (bool): Whether pixel centers lie at halves.
     """
     size = (aligned_height, aligned_width)
     if pool_mode == 1 and has_kernel('roi_align', input.device):
@@ -164,7 +164,7 @@ def _axis(start: Tensor, bins: Tensor, first: Tensor, grid: int, cells: int, cro
         torch.arange(cells, device=first.device)[:, None], torch.arange(grid, device=first.device))
     inside = (position >= -1) & (position <= full)
     clamped = position.nan_to_num(0).clamp(0, full - 1)
-    # The weight of linear interpolation falls from 1 at a pixel to 0 at its neighbours.
+    # The weight of linear interpolation falls from 1 at a pixel to 0 at its neighbors.
     weights = (1 - (clamped[..., None] - pixels[:, None, None]).abs()).clamp_(min=0)
     weights *= inside[..., None]
     weights = weights.flatten(1, 2) if per_sample else weights.mean(2)
@@ -199,7 +199,7 @@ def _largest(samples: Tensor, chunk: _Chunk) -> tuple[Tensor, Tensor, Tensor]:
 
 def _scatter_largest(grad: Tensor, rois: Tensor, y: Tensor, x: Tensor,
                      shape: tuple[int, ...]) -> Tensor:
-    """Hand each cell's gradient to the four neighbours of its largest sample."""
+    """Hand each cell's gradient to the four neighbors of its largest sample."""
     _, channels, height, width = shape
     total = grad.new_zeros(shape).flatten()
     y, x = y.to(grad.dtype), x.to(grad.dtype)

@@ -1,24 +1,28 @@
-from mmppvit.datasets.transforms.baselines import (
+from mmppvit.datasets.transforms.affine_color import RandomAffineColor
+from mmppvit.datasets.transforms.baseline_transforms import (
     AddNoiseImage,
     DownsampleImage,
     GaussianBlurImage,
     PixelateImage,
 )
-from mmppvit.datasets.transforms.colour import RandomAffineColor
-from mmppvit.datasets.transforms.mixing import MixSubPatches
+from mmppvit.datasets.transforms.load_sealed import (
+    LoadSealedAnnotations,
+    PackSealedInputs,
+    ReadSeal,
+    open_manifest,
+)
+from mmppvit.datasets.transforms.mix_transforms import MixSubPatches
 from mmppvit.datasets.transforms.mosaic import PatchAlignedMosaic
 from mmppvit.datasets.transforms.patch_aligned import (
     PatchAlignedRandomCrop,
     PatchAlignedRandomShift,
 )
 from mmppvit.datasets.transforms.rotate90 import RandomRotate90
-from mmppvit.datasets.transforms.sealed import (
-    LoadSealedAnnotations,
-    PackSealedInputs,
-    ReadSeal,
-    open_manifest,
+from mmppvit.datasets.transforms.shuffle_transforms import (
+    CenterPatches,
+    ShufflePatches,
+    UnshufflePatches,
 )
-from mmppvit.datasets.transforms.shuffling import CenterPatches, ShufflePatches, UnshufflePatches
 
 __all__ = [
     'AddNoiseImage', 'CenterPatches', 'DownsampleImage', 'GaussianBlurImage',

@@ -1,6 +1,12 @@
 """Mosaics of whole patches, which commute with sealing."""
 from __future__ import annotations
 
+import numpy as np
+from mmcv.transforms.utils import cache_randomness
+from mmdet.datasets.transforms import Mosaic
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import autocast_box_type
+
 from mmppvit.datasets.transforms.geometry import (
     PER_BOX_KEYS,
     check_sealed,
@@ -10,12 +16,6 @@ from mmppvit.datasets.transforms.geometry import (
 )
 from mmppvit.encryption import check_grid
 
-import numpy as np
-from mmcv.transforms.utils import cache_randomness
-from mmdet.datasets.transforms import Mosaic
-from mmdet.registry import TRANSFORMS
-from mmdet.structures.bbox import autocast_box_type
-
 __all__ = ['PatchAlignedMosaic']
 
 
@@ -24,7 +24,7 @@ class PatchAlignedMosaic(Mosaic):
     """MMDetection's ``Mosaic`` of four images without resizing any, on whole patches.
 
     Resizing does not commute with sealing, so every image keeps its size: one corner of each
-    lies at the centre, what reaches beyond the canvas of twice ``img_scale`` is cut off at the
+    lies at the center, what reaches beyond the canvas of twice ``img_scale`` is cut off at the
     borders of patches, and what stays empty is filled. It goes into the pipeline of
     ``MultiImageMixDataset``.
 
@@ -56,7 +56,7 @@ class PatchAlignedMosaic(Mosaic):
     Args:
         img_scale (tuple[int, int]): (width, height), half of the canvas, in pixels of the images
             at hand, hence of sealed ones; whole patches.
-        center_ratio_range (tuple[float, float]): Where the centre may lie, in multiples of
+        center_ratio_range (tuple[float, float]): Where the center may lie, in multiples of
             ``img_scale``; rounded down to whole patches.
         bbox_clip_border (bool): Whether to clip boxes at the border of the canvas.
         pad_val (float | dict): Value of empty patches, ``img`` and ``seg``. Sealing with

@@ -6,6 +6,13 @@ sealed image is a part of it like any other. Boxes and masks come out exactly th
 """
 from __future__ import annotations
 
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmdet.datasets.transforms import RandomCrop
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import autocast_box_type
+
 from mmppvit.datasets.transforms.geometry import (
     PER_BOX_KEYS,
     check_sealed,
@@ -16,13 +23,6 @@ from mmppvit.datasets.transforms.geometry import (
     translation,
 )
 from mmppvit.encryption import check_grid
-
-import numpy as np
-from mmcv.transforms import BaseTransform
-from mmcv.transforms.utils import cache_randomness
-from mmdet.datasets.transforms import RandomCrop
-from mmdet.registry import TRANSFORMS
-from mmdet.structures.bbox import autocast_box_type
 
 __all__ = ['PatchAlignedRandomCrop', 'PatchAlignedRandomShift']
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmppvit.datasets.transforms.geometry import check_sealed, map_polygons, record_homography
-from mmppvit.encryption import check_grid
-
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
+
+from mmppvit.datasets.transforms.geometry import check_sealed, map_polygons, record_homography
+from mmppvit.encryption import check_grid
 
 __all__ = ['RandomRotate90']
 

@@ -1,6 +1,11 @@
 """PEViT, a vision transformer without positions, as a detection backbone."""
 from __future__ import annotations
 
+import torch
+from mmdet.registry import MODELS
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
 from mmppvit.models.backbones.vit_backbone import ViTBackbone
 from mmppvit.models.layers import (
     MixedPatchEmbed,
@@ -10,11 +15,6 @@ from mmppvit.models.layers import (
     resolve_arch,
     vit_norm,
 )
-
-import torch
-from mmdet.registry import MODELS
-from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 __all__ = ['PEViT']
 
@@ -46,7 +46,7 @@ class PEViT(ViTBackbone):
         frozen_stages (int): -1 trains all, 0 freezes the embedding, n the first n blocks also.
         with_cp (bool): Recompute the blocks in the backward pass to save memory.
         final_norm (bool): Layer norm on the output of the last block.
-        init_cfg (dict, optional): Initialisation; see above.
+        init_cfg (dict, optional): Initialization; see above.
     """
 
     def __init__(self,

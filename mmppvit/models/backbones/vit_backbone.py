@@ -1,9 +1,9 @@
 """What the backbones here have in common towards MMDetection."""
 from __future__ import annotations
 
-from mmppvit.models.checkpoints import load_pretrained
-
 from mmengine.model import BaseModule
+
+from mmppvit.models.checkpoints import load_pretrained
 
 __all__ = ['ViTBackbone']
 

@@ -3,6 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+from mmdet.registry import MODELS
+from timm.layers import trunc_normal_
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
 from mmppvit.models.backbones.vit_backbone import ViTBackbone
 from mmppvit.models.layers import (
     MixedPatchEmbed,
@@ -12,13 +19,6 @@ from mmppvit.models.layers import (
     start_local,
     vit_norm,
 )
-
-import torch
-from mmdet.registry import MODELS
-from timm.layers import trunc_normal_
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 __all__ = ['YOLOSViT']
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmppvit.encryption import check_grid
-
 import torch
 from timm.layers import resample_patch_embed
 from torch import Tensor
+
+from mmppvit.encryption import check_grid
 
 __all__ = ['KERNEL', 'Embedding', 'mix_kernel']
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+from torch import Tensor
+
 from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
 from mmppvit.models.checkpoints.layouts import Source
 from mmppvit.models.checkpoints.report import LoadReport
-
-import torch
-from torch import Tensor
 
 __all__ = ['Fitting', 'reject_problems']
 
@@ -73,7 +73,7 @@ class Fitting:
             if why is None:
                 self.report.missing.append(name)
             else:
-                self.report.initialised[name] = why
+                self.report.initialized[name] = why
         return self.state, self.report
 
 

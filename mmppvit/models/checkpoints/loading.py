@@ -3,17 +3,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmppvit.models.checkpoints.embedding import Embedding
-from mmppvit.models.checkpoints.files import read_state_dict
-from mmppvit.models.checkpoints.fitting import Fitting, reject_problems
-from mmppvit.models.checkpoints.layouts import Source, guess_source, strip_wrappers
-from mmppvit.models.checkpoints.pevit import NEW_IN_PEVIT, fit_pevit
-from mmppvit.models.checkpoints.report import LoadReport
-from mmppvit.models.checkpoints.trunk import is_plain
-
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
+
+from mmppvit.models.checkpoints.embedding import Embedding
+from mmppvit.models.checkpoints.fitting import Fitting, reject_problems
+from mmppvit.models.checkpoints.layouts import Source, guess_source, strip_wrappers
+from mmppvit.models.checkpoints.report import LoadReport
+from mmppvit.models.checkpoints.tensor_files import read_state_dict
+from mmppvit.models.checkpoints.to_pevit import NEW_IN_PEVIT, fit_pevit
+from mmppvit.models.checkpoints.vit_shapes import is_plain
 
 __all__ = ['adapt_state_dict', 'load_pretrained']
 

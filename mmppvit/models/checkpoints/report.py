@@ -16,13 +16,13 @@ class LoadReport:
     """The fate of every tensor.
 
     ``copied``, ``adapted``, ``dropped`` and ``unexpected`` are names of the source, one of them
-    each; ``initialised`` and ``missing`` are names of the target.
+    each; ``initialized`` and ``missing`` are names of the target.
 
     Args:
         copied: As it is, maybe under another name.
         adapted: Changed, and how.
         dropped: Without a place in the target, and why that is right.
-        initialised: Not from the source, and why that is right.
+        initialized: Not from the source, and why that is right.
         missing: In the target, and should have been in the source.
         unexpected: In the source, and what is wrong with it.
         renamed: The target's names of those copied and adapted, where they differ.
@@ -31,7 +31,7 @@ class LoadReport:
     copied: list[str] = field(default_factory=list)
     adapted: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
-    initialised: dict[str, str] = field(default_factory=dict)
+    initialized: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     unexpected: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
@@ -54,14 +54,14 @@ class LoadReport:
     def targets(self) -> list[str]:
         """Every tensor of the target that has an origin, sorted."""
         taken = [self.renamed.get(name, name) for name in (*self.copied, *self.adapted)]
-        return sorted(set(taken) | set(self.initialised))
+        return sorted(set(taken) | set(self.initialized))
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Fate, tensors and remark; what is in order is grouped by the remark."""
         if self.copied:
             yield 'copied', f'{len(self.copied)} tensors', ''
         for fate, why in (('adapted', self.adapted), ('dropped', self.dropped),
-                          ('left at init', self.initialised)):
+                          ('left at init', self.initialized)):
             for remark, names in _by_remark(why).items():
                 yield fate, _shortened(names), remark
         for name in self.missing:

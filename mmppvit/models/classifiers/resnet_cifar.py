@@ -1,4 +1,4 @@
-"""Small residual networks for small pictures, which neither timm nor torchvision has."""
+"""Small residual networks for small images, which neither timm nor torchvision has."""
 from __future__ import annotations
 
 import torch.nn.functional as F  # noqa: N812, as everywhere
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 __all__ = ['CIFAR_CFG', 'CifarResNet']
 
-# Mean and deviation of CIFAR-10's training pictures.
+# Mean and deviation of CIFAR-10's training images.
 CIFAR_CFG = dict(
     url='', num_classes=10, input_size=(3, 32, 32), pool_size=None, crop_pct=1.,
     interpolation='bilinear', fixed_input_size=False, mean=(.4914, .4822, .4465),
@@ -42,7 +42,7 @@ class CifarResNet(nn.Module):
     Args:
         depth (int): 6 n + 2 layers.
         num_classes (int): Of the head.
-        in_chans (int): Channels of the picture.
+        in_chans (int): Channels of the image.
 
     Raises:
         ValueError: There is no such depth.
@@ -70,7 +70,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), normalised -> (B, num_classes)."""
+        """(B, C, H, W), normalized -> (B, num_classes)."""
         x = self.stages(F.relu(self.bn1(self.conv1(x))))
         return self.head(x.mean((2, 3)))
 
@@ -80,5 +80,5 @@ default_cfgs = generate_default_cfgs({'resnet20_cifar': dict(CIFAR_CFG, first_co
 
 @register_model
 def resnet20_cifar(pretrained: bool = False, **kwargs) -> CifarResNet:
-    """ResNet-20 for pictures of 32 pixels; any size will do."""
+    """ResNet-20 for images of 32 pixels; any size will do."""
     return build_model_with_cfg(CifarResNet, 'resnet20_cifar', pretrained, **kwargs)

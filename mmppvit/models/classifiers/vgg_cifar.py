@@ -1,22 +1,22 @@
-"""VGG16 with batch norm for small pictures: torchvision's layers, one linear head."""
+"""VGG16 with batch norm for small images: torchvision's layers, one linear head."""
 from __future__ import annotations
-
-from mmppvit.models.classifiers.resnet_cifar import CIFAR_CFG
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
+
+from mmppvit.models.classifiers.resnet_cifar import CIFAR_CFG
 
 __all__ = ['CifarVGG']
 
 
 class CifarVGG(nn.Module):
     """The 13 convolutions of VGG16 (Simonyan and Zisserman, 2015) with batch norm, the mean over
-    what is left of the picture, one linear layer: 14.7 M parameters with 10 classes.
+    what is left of the image, one linear layer: 14.7 M parameters with 10 classes.
 
     Args:
         num_classes (int): Of the head.
-        in_chans (int): Channels of the picture; 3, as torchvision's layers have it.
+        in_chans (int): Channels of the image; 3, as torchvision's layers have it.
     """
 
     def __init__(self, num_classes: int = 10, in_chans: int = 3) -> None:
@@ -34,7 +34,7 @@ class CifarVGG(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W), normalised, sides of at least 32 -> (B, num_classes)."""
+        """(B, 3, H, W), normalized, sides of at least 32 -> (B, num_classes)."""
         return self.head(self.features(x).mean((2, 3)))
 
 
@@ -44,5 +44,5 @@ default_cfgs = generate_default_cfgs({
 
 @register_model
 def vgg16_bn_cifar(pretrained: bool = False, **kwargs) -> CifarVGG:
-    """VGG16 with batch norm for pictures of 32 pixels; larger ones will do."""
+    """VGG16 with batch norm for images of 32 pixels; larger ones will do."""
     return build_model_with_cfg(CifarVGG, 'vgg16_bn_cifar', pretrained, **kwargs)

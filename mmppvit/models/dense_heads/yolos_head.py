@@ -3,8 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmppvit.models.dense_heads.patch_targets import patch_targets
-
 import torch
 from mmdet.models.dense_heads import DETRHead
 from mmdet.models.layers import MLP
@@ -13,6 +11,8 @@ from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from mmdet.utils import reduce_mean
 from torch import Tensor
+
+from mmppvit.models.dense_heads.patch_targets import patch_targets
 
 __all__ = ['YOLOSHead']
 

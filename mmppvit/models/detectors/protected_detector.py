@@ -3,7 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mmppvit.models.protection import (
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from mmppvit.models.protectors import (
     AdversarialReconstructor,
     BackboneDistance,
     fingerprint,
@@ -12,11 +17,6 @@ from mmppvit.models.protection import (
     protect_batch,
     unpack_info,
 )
-
-import torch
-from mmdet.models.detectors.base import BaseDetector
-from mmdet.registry import MODELS
-from torch import Tensor
 
 __all__ = ['ProtectedDetector']
 
@@ -27,13 +27,13 @@ _FROZEN = ('detector.', 'perceptual.')  # prefixes of what checkpoints leave out
 class ProtectedDetector(BaseDetector):
     """A frozen detector behind a protector that learns (Ito et al., IEEE Access 2021).
 
-    The loss is the detector's own on protected pictures, minus ``alpha`` times their perceptual
+    The loss is the detector's own on protected images, minus ``alpha`` times their perceptual
     distance to the plain ones. Only the protector learns, and a reconstructor where there is one:
     the detector's parameters have no gradients, its norms and dropout stay in eval mode.
 
     The detector gets what it will get later: the 8-bit values of a protected file, through its
-    own data preprocessor. Every picture is protected in its own frame, and the batch is padded
-    afterwards. Pictures come as the loader gives them, BGR of range 0 to 255.
+    own data preprocessor. Every image is protected in its own frame, and the batch is padded
+    afterwards. Images come as the loader gives them, BGR of range 0 to 255.
 
     Checkpoints hold neither the detector nor the perceptual features. They name the detector by
     its fingerprint, and are refused beside another one.
@@ -51,7 +51,7 @@ class ProtectedDetector(BaseDetector):
         quantize (bool): Round to 8 bit in training, straight through for the gradient.
             Predictions are always made from 8-bit values.
         data_preprocessor (dict, optional): Moves data to the device and must not do more.
-        init_cfg (dict, optional): Initialisation.
+        init_cfg (dict, optional): Initialization.
 
     Raises:
         ValueError: ``alpha`` is given without a distance, or is negative.
@@ -85,7 +85,7 @@ class ProtectedDetector(BaseDetector):
         self._register_load_state_dict_pre_hook(_keep_frozen, with_module=True)
 
     def init_weights(self) -> None:
-        """Initialise what learns, and the detector if it has no checkpoint."""
+        """Initialize what learns, and the detector if it has no checkpoint."""
         for part in (self.protector, self.reconstructor):
             if part is not None:
                 part.init_weights()
@@ -118,7 +118,7 @@ class ProtectedDetector(BaseDetector):
                              f'other weights ({found}, not {own}): set model.checkpoint to those')
 
     def protect(self, inputs: Iterable[Tensor], quantize: bool = True) -> list[Tensor]:
-        """Protect pictures, each in its own frame; in training those of one shape together.
+        """Protect images, each in its own frame; in training those of one shape together.
 
         Args:
             inputs (Iterable[Tensor]): (3, H, W) each, BGR of range 0 to 255.
@@ -131,9 +131,9 @@ class ProtectedDetector(BaseDetector):
         protected: list[Tensor | None] = [None] * len(inputs)
         for places in _same_shapes(inputs):
             batch = torch.stack([inputs[i] for i in places])
-            for i, picture in zip(places, protect_batch(self.protector, batch, quantize),
+            for i, image in zip(places, protect_batch(self.protector, batch, quantize),
                                   strict=True):
-                protected[i] = picture
+                protected[i] = image
         return protected
 
     def loss(self, inputs: Iterable[Tensor], data_samples: Sequence) -> dict[str, Tensor]:
@@ -156,7 +156,7 @@ class ProtectedDetector(BaseDetector):
         return losses
 
     def _visual_losses(self, protected: Tensor, plain: Tensor) -> dict[str, Tensor]:
-        """What speaks against the likeness of RGB pictures of range 0 to 1, (B, 3, H, W) each."""
+        """What speaks against the likeness of RGB images of range 0 to 1, (B, 3, H, W) each."""
         losses = {}
         if self.perceptual is not None:
             # The control, alpha 0, logs the distance and pays for no gradient.
@@ -186,7 +186,7 @@ class ProtectedDetector(BaseDetector):
         return loss, log_vars
 
     def predict(self, inputs: Iterable[Tensor], data_samples: Sequence, rescale: bool = True):
-        """What the detector finds in the protected 8-bit pictures; list[DetDataSample]."""
+        """What the detector finds in the protected 8-bit images; list[DetDataSample]."""
         data = self._prepare(self.protect(inputs), data_samples, False)
         return self.detector.predict(data['inputs'], data['data_samples'], rescale=rescale)
 
@@ -195,22 +195,22 @@ class ProtectedDetector(BaseDetector):
         return self.detector(data['inputs'], data['data_samples'], mode='tensor')
 
     def extract_feat(self, inputs: Iterable[Tensor]):
-        """The detector's features of the protected 8-bit pictures."""
+        """The detector's features of the protected 8-bit images."""
         data = self._prepare(self.protect(inputs), None, False)
         return self.detector.extract_feat(data['inputs'])
 
     def _prepare(self, protected: list[Tensor], data_samples: Sequence | None, training: bool
                  ) -> dict:
-        """Channel order, normalisation and padding as the detector's config has them."""
+        """Channel order, normalization and padding as the detector's config has them."""
         return self.detector.data_preprocessor(
             dict(inputs=protected, data_samples=data_samples), training)
 
 
-def _same_shapes(pictures: Sequence[Tensor]) -> list[list[int]]:
-    """Places of the pictures of one shape, shape by shape."""
+def _same_shapes(images: Sequence[Tensor]) -> list[list[int]]:
+    """Places of the images of one shape, shape by shape."""
     groups: dict[torch.Size, list[int]] = {}
-    for i, picture in enumerate(pictures):
-        groups.setdefault(picture.shape, []).append(i)
+    for i, image in enumerate(images):
+        groups.setdefault(image.shape, []).append(i)
     return list(groups.values())
 
 

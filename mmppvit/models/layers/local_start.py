@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 __all__ = ['spread_places', 'start_local', 'wave_positions']
 
-_WAVELENGTHS = 4., 42.  # patches; longer ones see no difference between neighbours
+_WAVELENGTHS = 4., 42.  # patches; longer ones see no difference between neighbors
 _SCALE = .5  # of the waves: about the size that embedded patches have
 _GAIN = 1.2  # of queries and keys: most attention stays within two patches
 
@@ -51,7 +51,7 @@ def spread_places(count: int, cells: tuple[int, int]) -> Tensor:
 @torch.no_grad()
 def start_local(pos_embed: Tensor, det_token: Tensor, blocks: nn.ModuleList,
                 cells: tuple[int, int]) -> None:
-    """Initialise so that attention falls with distance and detection tokens have places.
+    """Initialize so that attention falls with distance and detection tokens have places.
 
     Positions are waves, detection tokens start as the positions of places spread over the image
     and nothing else, and queries equal keys. Without it detection tokens attend to all patches

@@ -1,10 +1,10 @@
 """Patch embedding of mixed images."""
 from __future__ import annotations
 
-from mmppvit.encryption import check_grid
-
 import torch
 from torch import nn
+
+from mmppvit.encryption import check_grid
 
 __all__ = ['MixedPatchEmbed']
 

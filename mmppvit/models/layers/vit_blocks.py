@@ -1,4 +1,4 @@
-"""What the vision transformers here share: sizes, blocks, initialisation."""
+"""What the vision transformers here share: sizes, blocks, initialization."""
 from __future__ import annotations
 
 from functools import partial
@@ -52,7 +52,7 @@ def build_blocks(arch: dict, drop_path_rate: float = 0., num_built: int | None =
 
 
 def init_vit_weights(module: nn.Module) -> None:
-    """DeiT's initialisation, for ``Module.apply``."""
+    """DeiT's initialization, for ``Module.apply``."""
     if isinstance(module, (nn.Linear, nn.Conv2d)):
         trunc_normal_(module.weight, std=.02)
         if module.bias is not None:

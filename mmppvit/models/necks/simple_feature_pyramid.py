@@ -31,11 +31,11 @@ class SimpleFeaturePyramid(BaseModule):
         num_outs (int, optional): Levels to return; those beyond ``scale_factors`` are
             subsampled from the last one. Defaults to ``len(scale_factors)``.
         num_blocks (int): ConvNeXt blocks (Liu et al., 2022) on the backbone's map before the
-            levels. A backbone without positions cannot tell which tokens are neighbours; these
+            levels. A backbone without positions cannot tell which tokens are neighbors; these
             can, at a small part of the cost of convolutions in the head.
         norm_cfg (dict, optional): Norm after every convolution; None for none. 'LayerNorm2d' is
             ViTDet's: over the channels, at every position.
-        init_cfg (dict, optional): Initialisation.
+        init_cfg (dict, optional): Initialization.
     """
 
     def __init__(self,

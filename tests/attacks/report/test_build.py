@@ -1,4 +1,4 @@
-"""``mmppvit.attacks.report``: figures, verdict and page of real runs on small pictures."""
+"""``mmppvit.attacks.report``: figures, verdict and page of real runs on small images."""
 from __future__ import annotations
 
 import json
@@ -9,14 +9,14 @@ from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
 
-from mmppvit.attacks.report import PictureRow, build_report, picture_rows, write_page
+import numpy as np
+import pytest
+
+from mmppvit.attacks.report import ImageRow, build_report, image_rows, write_page
 from mmppvit.attacks.report.build import describe, ways_of_use
 from mmppvit.attacks.runner import AttackResult
 from mmppvit.encryption import make_scheme
 from tests.attacks.failing import Honest
-
-import numpy as np
-import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 UGLY = """<b>"it's" & co</b>.png"""
@@ -28,7 +28,7 @@ def _result(name: str, status: str = 'done', reason: str = '') -> AttackResult:
 
 @pytest.fixture(scope='module')
 def made(sealed):
-    """Material and report of one attacker, of others that failed, and of names to be escaped."""
+    """AttackData and report of one attacker, of others that failed, and of names to be escaped."""
     return _report(sealed, 'mix+shuffle', key_file=str(sealed.key_file))
 
 
@@ -50,7 +50,7 @@ def _report(sealed, scheme: str, **options):
 def page(made, tmp_path_factory) -> Path:
     material, report, recovered = made
     path = tmp_path_factory.mktemp('page') / 'report.html'
-    write_page(path, report, picture_rows(material, report, recovered))
+    write_page(path, report, image_rows(material, report, recovered))
     return path
 
 
@@ -61,16 +61,16 @@ def test_bounds(made):
     """Of everything that is scored, orders included."""
     report = made[1]
     keys = [column['key'] for column in report['columns']]
-    assert keys == ['ssim', 'psnr', 'reidentified', 'neighbours', 'component', 'placed']
+    assert keys == ['ssim', 'psnr', 'reidentified', 'neighbors', 'component', 'placed']
     for key in keys:
         low, high = (report[bound]['metrics'][key]['mean'] for bound in ('floor', 'ceiling'))
         assert high == (100 if key == 'psnr' else 1)
         assert low < high
-    assert report['floor']['metrics']['neighbours']['mean'] < .3
+    assert report['floor']['metrics']['neighbors']['mean'] < .3
 
 
 def _detector(imgs):
-    """AP of one half where pictures are not black."""
+    """AP of one half where images are not black."""
     mean = .5 * float(np.mean([img.any() for img in imgs]))
     return dict(mean=mean, low=0., high=1., ap50=mean, count=len(imgs))
 
@@ -97,7 +97,7 @@ def detected(sealed):
     return material, report, recovered
 
 
-def test_the_sealed_picture_as_it_is(made):
+def test_the_sealed_image_as_it_is(made):
     """It has its own row, scored as recoveries are; no order but that of the file."""
     untouched = made[1]['as_it_is']
     assert untouched['name'] == 'sealed, as it is'
@@ -113,14 +113,14 @@ def test_attackers_below_it_are_marked(detected, tmp_path):
     assert 'ap' not in honest['below_as_it_is']
     assert any('Clearly worse than doing nothing' in text and 'dark' in text
                for text in report['verdict'])
-    write_page(tmp_path / 'r.html', report, picture_rows(material, report, recovered))
+    write_page(tmp_path / 'r.html', report, image_rows(material, report, recovered))
     page = _Page((tmp_path / 'r.html').read_text())
     marks = [attrs for _, attrs in page.tags if attrs.get('class') == 'less']
     assert len(marks) == sum(len(row['below_as_it_is']) for row in report['rows'])
 
 
 def test_a_detector(detected, tmp_path):
-    """AP in every row, without a worst picture; its share of the originals' AP is on the page."""
+    """AP in every row, without a worst image; its share of the originals' AP is on the page."""
     material, report, recovered = detected
     assert report['columns'][-1]['key'] == 'ap'
     rows = [report['floor'], report['as_it_is'], *report['rows'], report['ceiling']]
@@ -128,8 +128,8 @@ def test_a_detector(detected, tmp_path):
     assert report['rows'][1]['metrics']['ap']['mean'] == 0
     assert report['detector']['sha256'] == '0123456789abcdef'
     assert 'w.pth (SHA-256 0123456789ab), boxes of a.json' in report['how']['detector']
-    assert any('A detector of plain pictures finds' in text for text in report['verdict'])
-    write_page(tmp_path / 'r.html', report, picture_rows(material, report, recovered))
+    assert any('A detector of plain images finds' in text for text in report['verdict'])
+    write_page(tmp_path / 'r.html', report, image_rows(material, report, recovered))
     text = (tmp_path / 'r.html').read_text()
     assert 'Detector AP (average precision, 0 to 1) is how well' in text
     assert text.count('of the originals&#39;') + text.count("of the originals'</small>") == 5
@@ -139,7 +139,7 @@ def test_a_detector(detected, tmp_path):
 def test_doing_nothing_is_marked_where_it_is_best(detected, tmp_path):
     material, report, recovered = detected
     report = {**report, 'rows': report['rows'][1:]}
-    write_page(tmp_path / 'r.html', report, picture_rows(material, report, recovered))
+    write_page(tmp_path / 'r.html', report, image_rows(material, report, recovered))
     row = (tmp_path / 'r.html').read_text().split('<strong>sealed, as it is')[1].split('</tr>')[0]
     assert row.count('class="most"') == 4
 
@@ -175,7 +175,7 @@ def test_other_schemes_and_no_key(sealed, scheme, tmp_path):
     shuffled = 'shuffle' in scheme
     assert any('was not scored' in text for text in report['verdict']) == shuffled
     assert any('lie in their order' in text for text in report['verdict']) != shuffled
-    write_page(tmp_path / 'report.html', report, picture_rows(material, report, recovered))
+    write_page(tmp_path / 'report.html', report, image_rows(material, report, recovered))
 
 
 @pytest.mark.parametrize(('name', 'options', 'text'), [
@@ -199,24 +199,24 @@ def test_nobody_came_to_an_end(sealed, tmp_path):
     material = settings.load()
     report = build_report(settings, material, [_result('bad', 'failed', 'x')], {})
     assert report['verdict'] == [
-        'No attacker came to an end: this report says nothing about these pictures.']
-    rows = picture_rows(material, report, {})
+        'No attacker came to an end: this report says nothing about these images.']
+    rows = image_rows(material, report, {})
     write_page(tmp_path / 'report.html', report, rows)
-    assert [len(row.pictures) for row in rows] == [2, 2, 2]
+    assert [len(row.images) for row in rows] == [2, 2, 2]
 
 
-def test_pictures(made):
+def test_images(made):
     """The worst case first, in all its forms, at the size of the plain one."""
     material, report, recovered = made
-    rows = picture_rows(material, report, recovered, count=2)
+    rows = image_rows(material, report, recovered, count=2)
     ssim = report['rows'][0]['metrics']['ssim']
     assert len(rows) == 2
     assert rows[0].name == material.victims[ssim['worst_index']].name
     assert rows[0].note == f'worst case: what "honest" recovered best, SSIM {ssim["worst"]:.2f}'
     assert not rows[1].note
-    assert [caption.split(',')[0] for caption, _ in rows[0].pictures] == [
+    assert [caption.split(',')[0] for caption, _ in rows[0].images] == [
         'plain', 'sealed', 'recovered by honest']
-    assert {img.shape for _, img in rows[0].pictures} == {(64, 80, 3)}
+    assert {img.shape for _, img in rows[0].images} == {(64, 80, 3)}
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -269,11 +269,11 @@ def test_nothing_from_outside(page, parsed):
                 assert attrs[name].startswith(('data:', '#')), (tag, attrs[name][:40])
 
 
-def test_pictures_have_names(parsed):
-    pictures = [attrs for tag, attrs in parsed.tags if tag == 'img']
-    assert len(pictures) == 3 * 3
-    assert all(attrs['alt'].strip() for attrs in pictures)
-    assert len({attrs['alt'] for attrs in pictures}) == len(pictures)
+def test_images_have_names(parsed):
+    images = [attrs for tag, attrs in parsed.tags if tag == 'img']
+    assert len(images) == 3 * 3
+    assert all(attrs['alt'].strip() for attrs in images)
+    assert len({attrs['alt'] for attrs in images}) == len(images)
 
 
 def test_names_are_escaped(page, parsed):
@@ -292,7 +292,7 @@ def test_one_attacker_is_marked_in_each_column(parsed, made):
 
 def test_names_of_files_that_are_not_unicode(made, tmp_path):
     img = np.zeros((8, 400, 3), np.uint8)
-    write_page(tmp_path / 'r.html', made[1], [PictureRow('a\udcff', [('plain', img)])])
+    write_page(tmp_path / 'r.html', made[1], [ImageRow('a\udcff', [('plain', img)])])
     assert r'a\udcff' in (tmp_path / 'r.html').read_text()
 
 
@@ -311,7 +311,7 @@ FLAGS = [
 LOOK = """<script>
 addEventListener("load", () => {
   for (const img of document.images)
-    if (!img.complete || !img.naturalWidth) console.error("picture not shown");
+    if (!img.complete || !img.naturalWidth) console.error("image not shown");
   document.body.dataset.looked = "yes";
 })
 </script></body>"""
@@ -341,7 +341,7 @@ def console(tmp_path_factory):
 
 
 def test_a_browser_opens_it_without_a_word(page, console):
-    """No error, no request (the page forbids itself any), and every picture is shown."""
+    """No error, no request (the page forbids itself any), and every image is shown."""
     assert console(page.read_text()) == []
 
 
@@ -349,4 +349,4 @@ def test_a_browser_opens_it_without_a_word(page, console):
                                     'src="https://example.invalid/x.png"'])
 def test_a_browser_would_tell(page, console, broken):
     text = page.read_text().replace('</main>', f'<img {broken} alt="x"></main>')
-    assert any('picture not shown' in line for line in console(text))
+    assert any('image not shown' in line for line in console(text))

@@ -1,9 +1,9 @@
 """``mmppvit.attacks.report.verdict``: what is said, of figures that are known."""
 from __future__ import annotations
 
-from mmppvit.attacks.report import verdict
-
 import pytest
+
+from mmppvit.attacks.report import verdict
 
 
 def _metric(mean: float, low: float | None = None, worst: float = 1.) -> dict:
@@ -17,17 +17,17 @@ def _row(name: str, status: str = 'done', **metrics) -> dict:
 def _report(*rows: dict, scheme: str = 'mix') -> dict:
     floor = _row('floor', ssim=_metric(.2), reidentified=_metric(.1))
     untouched = _row('sealed, as it is', ssim=_metric(.25), reidentified=_metric(.1),
-                     neighbours=_metric(.02), ap=_metric(.15))
+                     neighbors=_metric(.02), ap=_metric(.15))
     return dict(rows=rows, floor=floor, num_victims=20, scheme=dict(name=scheme),
                 as_it_is=untouched, ceiling=_row('ceiling', ap=_metric(.6)))
 
 
 @pytest.mark.parametrize(('mean', 'low', 'said'), [
-    (.75, .6, 'Whoever has candidates can tell which picture this is'),
-    (.3, .2, 'more than guessing: pictures leak what tells them apart'),
+    (.75, .6, 'Whoever has candidates can tell which image this is'),
+    (.3, .2, 'more than guessing: images leak what tells them apart'),
     (.3, .1, 'not clearly more than guessing'),  # its interval reaches the floor
 ])
-def test_recognised(mean, low, said):
+def test_recognized(mean, low, said):
     rows = (_row('weak', ssim=_metric(.3), reidentified=_metric(.05)),
             _row('strong', ssim=_metric(.3), reidentified=_metric(mean, low)))
     text = verdict(_report(*rows))[0]
@@ -41,31 +41,31 @@ def test_recognised(mean, low, said):
 def test_structure(mean, said):
     text = verdict(_report(_row('itn', ssim=_metric(mean, worst=.7))))[0]
     assert f': {said} what lies between has come back' in text
-    assert f'{mean:.2f} to the plain pictures (0.20 for one mean picture' in text
-    assert '0.70 for the picture that was recovered best' in text
+    assert f'{mean:.2f} to the plain images (0.20 for one mean image' in text
+    assert '0.70 for the image that was recovered best' in text
 
 
 @pytest.mark.parametrize(('mean', 'said'), [
     (.6, 'is broken for most'), (.2, 'come together again'), (.05, 'held against these solvers')])
 def test_layout(mean, said):
-    row = _row('jigsaw', ssim=_metric(.3), neighbours=_metric(mean, worst=.9))
+    row = _row('jigsaw', ssim=_metric(.3), neighbors=_metric(mean, worst=.9))
     text = verdict(_report(row, scheme='mix+shuffle'))[-1]
     assert said in text
-    assert f'put {mean:.0%} of neighbouring patches' in text
-    assert 'most in one picture: 90%' in text
+    assert f'put {mean:.0%} of neighboring patches' in text
+    assert 'most in one image: 90%' in text
 
 
 def test_order_that_was_not_scored_and_order_that_is_open():
     row = _row('itn', ssim=_metric(.2))
     assert "the owner's key" in verdict(_report(row, scheme='mix+shuffle'))[-1].replace('\n', ' ')
-    assert 'layout of the picture is seen by anybody' in verdict(_report(row))[-1]
+    assert 'layout of the image is seen by anybody' in verdict(_report(row))[-1]
 
 
 def test_failures_are_named():
     rows = (_row('itn', ssim=_metric(.2)), _row('gan', 'failed'), _row('vit', 'out of time'),
             _row('fr', 'not for this scheme'))
     assert 'failed: gan, vit.' in verdict(_report(*rows))[-1]
-    assert 'says nothing about these pictures' in verdict(_report(*rows[1:]))[0]
+    assert 'says nothing about these images' in verdict(_report(*rows[1:]))[0]
 
 
 def test_a_detector():
@@ -85,14 +85,14 @@ def test_a_detector_that_finds_nothing_on_the_originals_says_nothing():
 
 
 def test_doing_nothing_may_be_the_best_attack():
-    row = _row('gan', ssim=_metric(.22), reidentified=_metric(.05), neighbours=_metric(.01),
+    row = _row('gan', ssim=_metric(.22), reidentified=_metric(.05), neighbors=_metric(.01),
                ap=_metric(.1))
     said = verdict(_report(row, scheme='mix+shuffle'))
-    assert '10% were matched to their originals from the sealed pictures as they are' in said[0]
-    assert 'No attacker came closer than the sealed pictures as they are, which have a' in said[1]
+    assert '10% were matched to their originals from the sealed images as they are' in said[0]
+    assert 'No attacker came closer than the sealed images as they are, which have a' in said[1]
     assert 'similarity of 0.25' in said[1]
-    assert 'finds 0.15 on the sealed pictures as they are, without any attack' in said[2]
-    assert 'than lie there in the sealed pictures as they are, 2%' in said[3]
+    assert 'finds 0.15 on the sealed images as they are, without any attack' in said[2]
+    assert 'than lie there in the sealed images as they are, 2%' in said[3]
     assert not any('"gan"' in text for text in said)
 
 
@@ -108,7 +108,7 @@ def test_attackers_that_are_clearly_worse_than_doing_nothing_are_named():
 
 @pytest.mark.parametrize('mean', [0., .05, .1])
 def test_nothing_is_called_safe(mean):
-    row = _row('itn', ssim=_metric(.2), reidentified=_metric(mean), neighbours=_metric(mean))
+    row = _row('itn', ssim=_metric(.2), reidentified=_metric(mean), neighbors=_metric(mean))
     text = ' '.join(verdict(_report(row, scheme='mix+shuffle'))).lower()
     for word in ('safe', 'secure', 'anonym', 'protected', 'private'):
         assert word not in text

@@ -3,14 +3,14 @@ from __future__ import annotations
 
 import copy
 
-import mmppvit  # noqa: F401, must come before mmdet
-
 import numpy as np
 import torch
 from hypothesis import strategies as st
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
+
+import mmppvit.register  # noqa: F401
 
 P = 8
 GEOMETRY = ['RandomRotate90', 'PatchAlignedRandomCrop', 'PatchAlignedRandomShift',
@@ -118,7 +118,7 @@ def samples(draw, cell: bool = False):
 
 
 def painted(seed: int, masks: str, rows: int = 4, cols: int = 5) -> dict:
-    """Rectangles apart from each other, each in a grey of its own, above 100; the rest is 0."""
+    """Rectangles apart from each other, each in a gray of its own, above 100; the rest is 0."""
     rng = np.random.default_rng(seed)
     img = np.zeros((rows * P, cols * P, 3), np.uint8)
     boxes, greys = [], []
@@ -141,17 +141,17 @@ def painted(seed: int, masks: str, rows: int = 4, cols: int = 5) -> dict:
 
 def assert_as_painted(results: dict) -> None:
     """Boxes, masks and segments against the greys of the image itself."""
-    grey = results['img'][..., 0]
+    gray = results['img'][..., 0]
     bitmaps = results['gt_masks'].to_ndarray()
     assert len(results['gt_bboxes']) == len(results['gt_bboxes_labels']) == len(bitmaps)
-    assert results['img_shape'] == grey.shape == results['gt_seg_map'].shape
+    assert results['img_shape'] == gray.shape == results['gt_seg_map'].shape
     labels = results['gt_bboxes_labels'].tolist()
-    assert sorted(labels) == np.unique(grey[grey > 100]).tolist()  # what shows, and nothing else
+    assert sorted(labels) == np.unique(gray[gray > 100]).tolist()  # what shows, and nothing else
     np.testing.assert_array_equal(results['gt_ignore_flags'], np.array(labels, int) % 2 == 0)
     inside = results['gt_seg_map'] != 255
-    np.testing.assert_array_equal(results['gt_seg_map'][inside], grey[inside])
-    assert (grey[~inside] == 7).all()
+    np.testing.assert_array_equal(results['gt_seg_map'][inside], gray[inside])
+    assert (gray[~inside] == 7).all()
     for box, label, mask in zip(results['gt_bboxes'].numpy(), labels, bitmaps, strict=True):
-        place = np.argwhere(grey == label)
+        place = np.argwhere(gray == label)
         assert box.tolist() == [*place.min(0)[::-1], *(place.max(0) + 1)[::-1]]
-        np.testing.assert_array_equal(mask, grey == label)
+        np.testing.assert_array_equal(mask, gray == label)

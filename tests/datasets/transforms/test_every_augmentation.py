@@ -3,11 +3,11 @@ from __future__ import annotations
 
 import copy
 
-from tests.datasets.transforms.sample_images import GEOMETRY, P, build, sample_image
-
 import numpy as np
 import pytest
 from mmcv.transforms.utils import cache_random_params
+
+from tests.datasets.transforms.sample_images import GEOMETRY, P, build, sample_image
 
 
 @pytest.mark.parametrize('name', [*GEOMETRY, 'RandomAffineColor'])

@@ -1,5 +1,9 @@
-"""Every geometric step: annotations follow the picture, and what cannot be moved is refused."""
+"""Every geometric step: annotations follow the image, and what cannot be moved is refused."""
 from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
 
 from tests.datasets.transforms.sample_images import (
     GEOMETRY,
@@ -11,10 +15,6 @@ from tests.datasets.transforms.sample_images import (
     sample_image,
     samples,
 )
-
-import numpy as np
-import pytest
-from hypothesis import given, settings
 
 STEPS = [('RandomRotate90', {}), ('PatchAlignedRandomCrop', dict(crop_size=(16, 16))),
          ('PatchAlignedRandomShift', {}), ('PatchAlignedMosaic', dict(img_scale=(16, 16)))]

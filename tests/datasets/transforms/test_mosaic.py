@@ -3,15 +3,6 @@ from __future__ import annotations
 
 import functools
 
-from tests.datasets.transforms.sample_images import (
-    P,
-    assert_commutes,
-    build,
-    painted,
-    sample_image,
-    seal,
-)
-
 import numpy as np
 import pytest
 import torch
@@ -22,6 +13,15 @@ from mmdet.datasets import MultiImageMixDataset
 from mmdet.datasets.transforms import Mosaic
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
+
+from tests.datasets.transforms.sample_images import (
+    P,
+    assert_commutes,
+    build,
+    painted,
+    sample_image,
+    seal,
+)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=4, max_size=4),

@@ -3,6 +3,14 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.datasets.transforms import RandomCrop
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import HorizontalBoxes
+
 from tests.datasets.transforms.sample_images import (
     P,
     assert_commutes,
@@ -11,14 +19,6 @@ from tests.datasets.transforms.sample_images import (
     sample_image,
     samples,
 )
-
-import numpy as np
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from mmdet.datasets.transforms import RandomCrop
-from mmdet.registry import TRANSFORMS
-from mmdet.structures.bbox import HorizontalBoxes
 
 
 @given(samples(), st.sampled_from([('absolute', (2, 1)), ('absolute', (3, 9)),

@@ -3,6 +3,11 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.datasets.transforms.sample_images import (
     P,
     assert_commutes,
@@ -12,11 +17,6 @@ from tests.datasets.transforms.sample_images import (
     samples,
     seal,
 )
-
-import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @given(samples(cell=True), st.sampled_from([.7, 1., [.2, .3, .5]]))

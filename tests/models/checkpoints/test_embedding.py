@@ -1,14 +1,14 @@
 """Kernels for mixed images, against what they are written out."""
 from __future__ import annotations
 
-from mmppvit.models.checkpoints import mix_kernel
-from mmppvit.models.checkpoints.embedding import Embedding
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
+
+from mmppvit.models.checkpoints import mix_kernel
+from mmppvit.models.checkpoints.embedding import Embedding
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(1, 4))
 

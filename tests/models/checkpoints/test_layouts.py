@@ -1,15 +1,15 @@
 """Whose checkpoint it is."""
 from __future__ import annotations
 
-import mmppvit  # noqa: F401, must come before timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
+import pytest
+import torch
+
 from mmppvit.models.checkpoints import SOURCES, guess_source, to_pevit, to_peyolos
 from tests.models.checkpoints.layouts import detectron2_vitdet, mmdet_vitdet, timm_vit
 from tests.models.released_yolos import ReleasedYOLOS
-
-import pytest
-import torch
 
 STATES = dict(
     timm=timm_vit, yolos=ReleasedYOLOS().state_dict, vitdet=mmdet_vitdet,

@@ -1,13 +1,9 @@
 """Weights of plain ViTs in PEViT: nothing lost, nothing loaded in silence."""
 from __future__ import annotations
 
-import mmppvit  # noqa: F401, must come before mmdet and timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
-from mmppvit.models import PEViT
-from mmppvit.models.checkpoints import adapt_state_dict, load_pretrained, mix_kernel
-from tests.models.released_yolos import ReleasedYOLOS
-
 import pytest
 import timm
 import torch
@@ -17,6 +13,10 @@ from safetensors.torch import save_file
 from timm.layers import resample_patch_embed
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
+
+from mmppvit.models import PEViT
+from mmppvit.models.checkpoints import adapt_state_dict, load_pretrained, mix_kernel
+from tests.models.released_yolos import ReleasedYOLOS
 
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=3)
 KERNEL = 'patch_embed.proj.weight'
@@ -55,7 +55,7 @@ def test_timm_models_leave_nothing_unexplained(timm_state, grid):
     assert report.complete
     new = [f'reference_encoding.{name}' for name in (
         'fc1.bias', 'fc1.weight', 'fc2.bias', 'fc2.weight', 'reference')]
-    assert list(report.initialised) == new
+    assert list(report.initialized) == new
     assert {name.split('.')[0] for name in report.dropped} == \
         {name.split('.')[0] for name in timm_state} & {
             'pos_embed', 'cls_token', 'dist_token', 'head', 'head_dist'}
@@ -63,7 +63,7 @@ def test_timm_models_leave_nothing_unexplained(timm_state, grid):
     # Every tensor has one fate, and every tensor of the model one origin.
     assert report.sources() == sorted(timm_state)
     assert report.targets() == sorted(model.state_dict())
-    assert sorted([*adapted, *report.initialised]) == sorted(model.state_dict())
+    assert sorted([*adapted, *report.initialized]) == sorted(model.state_dict())
     for name in report.copied:
         assert adapted[name] is timm_state[name]
 
@@ -113,7 +113,7 @@ def test_a_pevit_is_copied_as_it_is(grid):
     assert sorted(report.copied) == sorted(source.state_dict())
     assert not report.adapted
     assert not report.dropped
-    assert not report.initialised
+    assert not report.initialized
     torch.testing.assert_close(adapted, source.state_dict())
 
 
@@ -210,7 +210,7 @@ def test_through_init_cfg(tmp_path, name, monkeypatch):
 
 
 def test_as_part_of_a_larger_model(tmp_path):
-    """A detector initialises its children and reports on every parameter."""
+    """A detector initializes its children and reports on every parameter."""
     from mmengine.model import BaseModule
 
     state = _vit().state_dict()

@@ -1,17 +1,17 @@
 """Checkpoints of others for PEViT."""
 from __future__ import annotations
 
-import mmppvit  # noqa: F401, must come before timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
+import pytest
+import timm
+import torch
+
 from mmppvit.models import PEViT
 from mmppvit.models.checkpoints import load_pretrained, mix_kernel, to_pevit, write_state_dict
 from tests.models.checkpoints.layouts import detectron2_vitdet, mmdet_vitdet, timm_vit
 from tests.models.released_yolos import ReleasedYOLOS
-
-import pytest
-import timm
-import torch
 
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=3)
 KERNEL = 'patch_embed.proj.weight'
@@ -25,7 +25,7 @@ def _check(state, converted, report, model) -> None:
     assert report.targets() == sorted(model.state_dict())
     shapes = {name: value.shape for name, value in model.state_dict().items()}
     assert all(shapes[name] == value.shape for name, value in converted.items())
-    assert model.state_dict().keys() - converted.keys() <= report.initialised.keys()
+    assert model.state_dict().keys() - converted.keys() <= report.initialized.keys()
 
 
 @pytest.mark.parametrize('grid', [1, 2])
@@ -38,7 +38,7 @@ def test_deit_leaves_nothing_unexplained(name, grid):
     _check(state, converted, report, PEViT('tiny', grid=grid))
     torch.testing.assert_close(converted[KERNEL], mix_kernel(state[KERNEL], grid))
     assert (KERNEL in report.adapted) == (grid > 1)
-    assert all(name.startswith('reference_encoding.') for name in report.initialised)
+    assert all(name.startswith('reference_encoding.') for name in report.initialized)
 
 
 @pytest.mark.parametrize('state', [mmdet_vitdet, detectron2_vitdet,
@@ -60,7 +60,7 @@ def test_vitdet(state):
     # A layer norm starts as this, which is why it may be written for a model that needs one.
     torch.testing.assert_close(converted['norm.weight'], torch.ones(24))
     torch.testing.assert_close(converted['norm.bias'], torch.zeros(24))
-    assert 'no final norm' in report.initialised['norm.weight']
+    assert 'no final norm' in report.initialized['norm.weight']
 
 
 @pytest.mark.parametrize('nonlinear', [False, True])
@@ -69,7 +69,7 @@ def test_yolos(nonlinear):
     converted, report = to_pevit(state, 'yolos', nonlinear_embed=nonlinear)
     _check(state, converted, report, PEViT({**ARCH, 'num_heads': 2}, nonlinear_embed=nonlinear))
     torch.testing.assert_close(converted[KERNEL], mix_kernel(state[f'backbone.{KERNEL}'], 2))
-    assert ('patch_embed.mixer.1.weight' in report.initialised) == nonlinear
+    assert ('patch_embed.mixer.1.weight' in report.initialized) == nonlinear
     assert report.dropped['backbone.det_token'] != report.dropped['class_embed.layers.0.bias']
 
 
@@ -119,7 +119,7 @@ def test_the_file_goes_through_init_cfg(tmp_path, source, state, nonlinear, name
 def test_a_pevit_brings_its_reference_along():
     state = PEViT(ARCH, grid=1).state_dict()
     converted, report = to_pevit({f'backbone.{k}': v for k, v in state.items()}, 'timm', grid=4)
-    assert not report.initialised
+    assert not report.initialized
     assert list(report.adapted) == [f'backbone.{KERNEL}']
     assert torch.equal(converted['reference_encoding.reference'],
                        state['reference_encoding.reference'])

@@ -1,22 +1,9 @@
 """Checkpoints of others for the detector PEYOLOS."""
 from __future__ import annotations
 
-import mmppvit  # noqa: F401, must come before timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
-from mmppvit.models import PEYOLOS, YOLOSViT
-from mmppvit.models.checkpoints import (
-    TableSizes,
-    load_pretrained,
-    mix_kernel,
-    to_peyolos,
-    write_state_dict,
-)
-from mmppvit.models.checkpoints.coco import coco80_rows
-from mmppvit.models.checkpoints.positions import infer_cells, resize_rows
-from tests.models.checkpoints.layouts import detectron2_vitdet, timm_vit
-from tests.models.released_yolos import ReleasedYOLOS
-
 import pytest
 import timm
 import torch
@@ -25,6 +12,19 @@ from hypothesis import strategies as st
 from mmdet.datasets import CocoDataset
 from mmdet.registry import MODELS
 from mmengine.runner import load_checkpoint
+
+from mmppvit.models import PEYOLOS, YOLOSViT
+from mmppvit.models.checkpoints import (
+    TableSizes,
+    load_pretrained,
+    mix_kernel,
+    to_peyolos,
+    write_state_dict,
+)
+from mmppvit.models.checkpoints.coco_classes import coco80_rows
+from mmppvit.models.checkpoints.positions import infer_cells, resize_rows
+from tests.models.checkpoints.layouts import detectron2_vitdet, timm_vit
+from tests.models.released_yolos import ReleasedYOLOS
 
 KERNEL = 'patch_embed.proj.weight'
 HEAD = 'class_embed.layers.2.'
@@ -51,7 +51,7 @@ def _check(state, converted, report) -> PEYOLOS:
     assert report.targets() == sorted(own)
     result = detector.load_state_dict(converted, strict=False)
     assert not result.unexpected_keys
-    assert set(result.missing_keys) <= report.initialised.keys()
+    assert set(result.missing_keys) <= report.initialized.keys()
     return detector
 
 
@@ -66,7 +66,7 @@ def test_released_detectors_give_the_same_output(mixed, mid_table):
         state, 'peyolos' if mixed else 'yolos', grid=2 if mixed else 1, nonlinear_embed=mixed,
         sizes=sizes)
     detector = _check(state, converted, report)
-    assert not report.initialised
+    assert not report.initialized
     assert not report.adapted
     assert converted.keys() == detector.state_dict().keys()
     img = torch.randn(3, 48, 80)
@@ -88,7 +88,7 @@ def test_yolos_for_mixed_images(nonlinear):
                                mix_kernel(state[f'backbone.{KERNEL}'], 2))
     assert list(report.adapted) == [f'backbone.{KERNEL}']
     new = [f'backbone.patch_embed.mixer.1.{kind}' for kind in ('bias', 'weight')]
-    assert list(report.initialised) == (new if nonlinear else [])
+    assert list(report.initialized) == (new if nonlinear else [])
 
 
 @pytest.mark.parametrize('name', ['deit_tiny_patch16_224', 'deit_tiny_distilled_patch16_224'])
@@ -102,8 +102,8 @@ def test_deit_leaves_nothing_unexplained(name):
         type='YOLOSViT', arch='tiny', patch_size=16, grid=2, nonlinear_embed=False,
         num_det_tokens=9, table_size=(80, 96))
     _check(state, converted, report)
-    assert 'backbone.det_token' in report.initialised
-    assert sum(name.startswith('bbox_head.') for name in report.initialised) == 12
+    assert 'backbone.det_token' in report.initialized
+    assert sum(name.startswith('bbox_head.') for name in report.initialized) == 12
     assert 'backbone.det_token' not in converted
     table, lead = state['pos_embed'], 2 if 'distilled' in name else 1
     made = converted['backbone.pos_embed']
@@ -125,7 +125,7 @@ def test_vitdet_keeps_what_yolos_has_a_place_for():
     state = detectron2_vitdet()
     converted, report = to_peyolos(state, 'vitdet', arch=ARCH)
     _check(state, converted, report)
-    assert report.initialised['backbone.cls_token'] == 'ViTDet has no class token'
+    assert report.initialized['backbone.cls_token'] == 'ViTDet has no class token'
     assert 'backbone.net.pos_embed' in report.adapted
     assert torch.equal(converted['backbone.pos_embed'][:, :17], state['backbone.net.pos_embed'])
 
@@ -139,7 +139,7 @@ def test_a_table_without_a_class_token():
 
 def test_mid_tables_may_be_asked_for():
     report = to_peyolos(timm_vit(), 'timm', sizes=TableSizes(mid_table=(32, 64)))[1]
-    assert report.initialised['backbone.mid_pos_embed']
+    assert report.initialized['backbone.mid_pos_embed']
     assert report.config['backbone']['mid_table_size'] == (32, 64)
     assert _build(report).backbone.mid_pos_embed.shape == (2, 1, 1 + 8 + 100, 24)
 
@@ -224,7 +224,7 @@ def test_resizing_keeps_what_is_constant(cells, to, value):
     torch.testing.assert_close(resized, torch.full((2, to[0] * to[1], 3), value))
 
 
-def test_the_classifier_of_encrypted_pictures_leaves_positions_as_they_start(tmp_path):
+def test_the_classifier_of_encrypted_images_leaves_positions_as_they_start(tmp_path):
     torch.manual_seed(0)
     classifier = timm.create_model('pevit_tiny_patch16_224_mix', embed_dim=24, depth=3, num_heads=2)
     state = classifier.state_dict()
@@ -235,7 +235,7 @@ def test_the_classifier_of_encrypted_pictures_leaves_positions_as_they_start(tmp
     left = {name for name in trunk if f'backbone.{name}' not in converted}
     assert left == {'pos_embed', 'det_token'}
     assert trunk['pos_embed'].shape == (1, 1 + 4 * 6 + 5, 24)
-    # The kernel is one for mixed pictures already.
+    # The kernel is one for mixed images already.
     assert torch.equal(trunk[KERNEL], state[KERNEL])
 
     write_state_dict(tmp_path / 'a.safetensors', converted)

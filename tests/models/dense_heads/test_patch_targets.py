@@ -1,15 +1,15 @@
 """What patches show, against a loop over patches and boxes."""
 from __future__ import annotations
 
-import mmppvit  # noqa: F401, must come before mmdet and timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
-from mmppvit.models.dense_heads.patch_targets import patch_targets
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from mmppvit.models.dense_heads.patch_targets import patch_targets
 
 BACKGROUND = 9
 

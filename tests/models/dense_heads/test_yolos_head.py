@@ -1,7 +1,7 @@
 """Losses of the patches: what they are, and what they leave alone."""
 from __future__ import annotations
 
-import mmppvit  # noqa: F401, must come before mmdet and timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
 import pytest

@@ -1,14 +1,14 @@
 """A start at which detection tokens look at their own part of the image."""
 from __future__ import annotations
 
-import mmppvit  # noqa: F401, must come before mmdet and timm
+import mmppvit.register  # noqa: F401
 
 # isort: split
-from mmppvit.models.backbones import YOLOSViT
-from mmppvit.models.layers import spread_places, wave_positions
-
 import pytest
 import torch
+
+from mmppvit.models.backbones import YOLOSViT
+from mmppvit.models.layers import spread_places, wave_positions
 
 COUNT, CELLS = 10, (6, 8)
 

@@ -1,0 +1,178 @@
+"""The images of an attack: what the attacker has, and whom it attacks."""
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmppvit.attacks.attackers.interface import Pair
+from mmppvit.encryption import LEARNED, Key, Scheme, pad_to_patches, unshuffle_patches
+from mmppvit.sealed import Manifest, SealedImage
+from mmppvit.sealed.image_files import decode_image, path_within
+
+__all__ = ['AttackData', 'load_attack_data']
+
+_FEWEST = 4  # images: two to learn from, two to tell apart
+_PATCH = 16  # that attackers cut learned protection into, which has no patches of its own
+_COMPARED = 8  # images that are protected again to see whether they are the same: it takes long
+_SAME = 4.  # levels; decoders of JPEG round differently, other images are further away
+
+
+@dataclass
+class AttackData:
+    """Images for attackers on one sealed data set.
+
+    Args:
+        scheme (Scheme): How they were encrypted. Learned protection is bound to its network, and
+            its images are padded to whole patches of 16.
+        pairs (list[Pair]): The attacker's own images, encrypted with a key of its own.
+        known (list[Pair]): The same images as the owner sealed them, for known-plaintext attacks;
+            their ``order`` is None.
+        victims (list[Pair]): Images of the sealed set with the plain ones, for the score; their
+            ``order`` is None unless the owner's key was given.
+        skipped (list): (file, reason) of images that could not be used.
+    """
+    scheme: Scheme
+    pairs: list[Pair]
+    known: list[Pair]
+    victims: list[Pair]
+    skipped: list[tuple[str, str]]
+
+
+def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None = None,
+                  num_victims: int = 24, num_pairs: int = 400, scale: int = 0,
+                  seed: int = 0, protector: str | Path | None = None) -> AttackData:
+    """Split a sealed data set, whose plain images are at hand, into attacker and victims.
+
+    The attacker has images of the same kind as the victims, which is more than most have: what
+    it recovers here is what someone with similar images would. An image that is in the data
+    set twice is no victim and the attacker's as well.
+
+    Args:
+        sealed (str | Path): A sealed data set.
+        plain_dir (str | Path): The folder that it was sealed from.
+        key (Key, optional): The owner's, to score recovered orders; attackers never see it.
+        num_victims (int): Images to attack, drawn at random; at most half of all.
+        num_pairs (int): Further images for the attacker, at most.
+        scale (int): Index of the manifest's scales.
+        seed (int): Of the draw.
+        protector (str | Path, optional): The network's file, for learned protection: its users
+            have it, and so have attackers.
+
+    Raises:
+        ManifestError: The sealed data set was changed, or another key sealed it.
+        ValueError: Fewer than four images can be read, two of them victims; or the protector
+            lacks, or is another one.
+    """
+    manifest = Manifest.load(sealed)
+    if key is not None and manifest.scheme.shuffles:
+        manifest.check_key(key)
+    manifest.scheme = _as_attacked(manifest.scheme, protector)
+    images = [image for image in manifest.images if image.scale == scale]
+    if len(images) < _FEWEST:
+        raise ValueError(f'{sealed} has {len(images)} images of scale {scale}: an attack needs '
+                         f'at least {_FEWEST}, two to learn from and two to recover')
+    order = np.random.default_rng(seed).permutation(len(images))
+    num_victims = min(num_victims, len(images) // 2)
+    material = AttackData(manifest.scheme, [], [], [], [])
+    own_key = Key(hashlib.sha256(b'attacker %d' % seed).digest())
+    attacked = set()
+    for place, index in enumerate(order[:num_victims + num_pairs]):
+        image = images[index]
+        try:
+            plain = _read_plain(Path(plain_dir), image)
+            compare = manifest.scheme.name != LEARNED or place < _COMPARED
+            pair = _sealed_pair(manifest, image, plain, key, compare)
+            digest = hashlib.sha256(plain).digest()
+            if place < num_victims:
+                attacked.add(digest)
+                material.victims.append(pair)
+            elif digest in attacked:
+                raise ValueError(f'{image.source} shows the same as a victim')
+            else:
+                material.known.append(replace(pair, order=None))
+                material.pairs.append(_own_pair(manifest.scheme, pair, plain, own_key))
+        except (OSError, ValueError) as err:
+            material.skipped.append((image.file, str(err)))
+    _check_enough(material, sealed)
+    return material
+
+
+def _as_attacked(scheme: Scheme, protector: str | Path | None) -> Scheme:
+    if scheme.name != LEARNED:
+        if protector is not None:
+            raise ValueError(f'scheme {scheme.name} has no protector: leave --protector out')
+        return scheme
+    from mmppvit.models.protectors.protector_scheme import (
+        bind_protector,  # needs torch, and the others do not
+    )
+    return bind_protector(replace(scheme, patch_size=_PATCH), protector)
+
+
+def _check_enough(material: AttackData, sealed: str | Path) -> None:
+    if len(material.victims) >= 2 and material.pairs:
+        return
+    reasons = '; '.join(reason for _, reason in material.skipped[:2])
+    raise ValueError(f'too few images of {sealed} can be used: {len(material.victims)} victims '
+                     f'and {len(material.pairs)} of the attacker are left'
+                     + f'. {len(material.skipped)} are unfit, e.g.: {reasons}. --plain must name '
+                     'the folder that the data set was sealed from' * bool(reasons))
+
+
+def _read_plain(folder: Path, image: SealedImage) -> np.ndarray:
+    """uint8 (H, W, 3), rescaled as it was when the scheme was applied, and not padded yet."""
+    path = path_within(folder, image.source)
+    if not path.is_file():
+        raise OSError(f'no plain image {image.source} in {folder}')
+    img = decode_image(path.read_bytes())
+    if (img.shape[1], img.shape[0]) != tuple(image.plain):
+        raise ValueError(f'{image.source} is {img.shape[1]}x{img.shape[0]}, it was '
+                         f'{image.plain[0]}x{image.plain[1]} when it was sealed')
+    if tuple(image.scaled) != tuple(image.plain):
+        img = cv2.resize(img, tuple(image.scaled), interpolation=cv2.INTER_LINEAR)
+    return img
+
+
+def _sealed_pair(manifest: Manifest, image: SealedImage, plain: np.ndarray,
+                 key: Key | None, compare: bool) -> Pair:
+    encrypted = decode_image(manifest.read(image))
+    if manifest.scheme.name == LEARNED:
+        encrypted = pad_to_patches(encrypted, manifest.scheme.patch_size)
+    order = None
+    if key is not None and manifest.scheme.shuffles:
+        order = manifest.scheme.order(key, image.file, bytes.fromhex(image.nonce),
+                                      encrypted.shape)
+    if compare and not _is_same(manifest.scheme, plain, encrypted, order):
+        raise ValueError(f'{image.source} is another image than the one that was sealed')
+    return Pair(image.source, encrypted, pad_to_patches(plain, manifest.scheme.patch_size), order)
+
+
+def _is_same(scheme: Scheme, plain: np.ndarray, encrypted: np.ndarray,
+             order: np.ndarray | None) -> bool:
+    """Whether the sealed image may be one of the plain one, as far as that is seen quickly.
+
+    Pixels are compared in place where they are in order, else as many as there are of each level.
+    """
+    if scheme.drop:
+        return True  # which patches are blank only the key tells
+    own = scheme.in_order(plain)
+    if order is not None:
+        encrypted = unshuffle_patches(encrypted, scheme.side, order)
+    elif scheme.shuffles or scheme.name == 'noise':
+        encrypted, own = (np.sort(img.reshape(-1, 3), axis=0) for img in (encrypted, own))
+    allowed = _SAME
+    if scheme.name == LEARNED:  # its images may have little contrast, and are all alike then
+        encrypted, own = (img[:plain.shape[0], :plain.shape[1]] for img in (encrypted, own))
+        allowed = min(_SAME, max(.25 * float(own.std((0, 1)).mean()), .5))
+    return float(cv2.absdiff(encrypted, own).mean()) <= allowed
+
+
+def _own_pair(scheme: Scheme, pair: Pair, plain: np.ndarray, key: Key) -> Pair:
+    if scheme.name == LEARNED:  # there is no key: the network gives the attacker the same file
+        return replace(pair, order=None)
+    # Padding comes after blurring and before mixing, so the scheme has to see it unpadded.
+    encrypted = scheme.encrypt(plain, key if scheme.shuffles else None, pair.name)
+    return Pair(pair.name, encrypted.img, pair.plain, encrypted.order)

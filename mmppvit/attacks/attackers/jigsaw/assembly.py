@@ -1,0 +1,82 @@
+"""From scores of pairs to an image: greedy assembly, then refinement of the whole."""
+from __future__ import annotations
+
+import numpy as np
+
+from mmppvit.attacks.attackers.jigsaw.compatibility import PairScores
+from mmppvit.attacks.attackers.jigsaw.greedy import largest_tree, place_around
+from mmppvit.attacks.attackers.jigsaw.refinement import (
+    largest_segment,
+    layout_score,
+    propagate,
+    reassign,
+)
+
+__all__ = ['assemble']
+
+_RESTARTS = 4  # from the largest good segment; later ones hardly ever gain
+_PROPAGATIONS = 2
+_MOST_PROPAGATED = 1600  # pieces; beyond, belief propagation takes minutes
+
+
+def assemble(scores: PairScores, shape: tuple[int, int],
+             blank: np.ndarray | None = None) -> np.ndarray:
+    """Put pieces together so that the scores of all neighbors add up to much.
+
+    A tree of the best pairs is the seed for placing one piece after the other; the result is
+    refined by exact reassignment, by starting again from its largest good segment, and by belief
+    propagation, and the layout of the greatest score is kept.
+
+    Args:
+        scores (PairScores): Of all pairs.
+        shape (tuple[int, int]): Rows and columns of the image, N together.
+        blank (ndarray, optional): bool (N, ), pieces that show nothing and go where room is left.
+
+    Returns:
+        ndarray: int64 (N, ), where each piece belongs, in the convention of ``Pair.order``.
+
+    Raises:
+        ValueError: Scores, shape and blanks are not of one number of pieces.
+    """
+    count = len(scores.right)
+    blank = np.zeros(count, bool) if blank is None else blank
+    if shape[0] * shape[1] != count or blank.shape != (count, ):
+        raise ValueError(f'{count} x {count} scores do not fit {shape[0]} x {shape[1]} patches, '
+                         f'{len(blank)} of them known to be blank or not')
+    if blank.all():
+        return np.arange(count)
+    scores = PairScores(*(np.where(blank[:, None] | blank, np.float32(0), s) for s in scores))
+    seed = largest_tree(scores, shape, blank)
+    best = reassign(place_around(seed, scores, shape, blank), scores)
+    layout = best
+    for _ in range(_RESTARTS):
+        seed = largest_segment(layout, scores, blank)
+        layout = reassign(place_around(seed, scores, shape, blank), scores)
+        best = max(best, layout, key=lambda one: layout_score(one, scores))
+    if count <= _MOST_PROPAGATED:
+        best = _propagated(best, scores)
+    best = _framed(best, scores)
+    order = np.empty(count, np.int64)
+    order[best.ravel()] = np.arange(count)
+    return order
+
+
+def _propagated(best: np.ndarray, scores: PairScores) -> np.ndarray:
+    for _ in range(_PROPAGATIONS):
+        layout = reassign(propagate(best, scores), scores)
+        if layout_score(layout, scores) <= layout_score(best, scores):
+            break
+        best = layout
+    return best
+
+
+def _framed(best: np.ndarray, scores: PairScores) -> np.ndarray:
+    """Move the whole by a line of patches as long as that helps; what falls off comes back."""
+    for _ in range(sum(best.shape)):
+        layouts = [reassign(np.roll(best, step, axis), scores)
+                   for axis in (0, 1) for step in (-1, 1)]
+        layout = max(layouts, key=lambda one: layout_score(one, scores))
+        if layout_score(layout, scores) <= layout_score(best, scores):
+            break
+        best = layout
+    return best

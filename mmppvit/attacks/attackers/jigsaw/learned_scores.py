@@ -1,0 +1,176 @@
+"""Learned compatibility: which piece is right of which, from images whose order is known."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from mmppvit.attacks.attackers.interface import Budget, BudgetExceeded, Pair
+from mmppvit.attacks.attackers.jigsaw.compatibility import (
+    PairScores,
+    gradient_costs,
+    log_odds_of_logits,
+)
+from mmppvit.attacks.attackers.jigsaw.pieces import Pieces, cut_pieces
+from mmppvit.encryption import (
+    Scheme,
+    center_patches,
+    erode_patches,
+    mix_sub_patches,
+    unshuffle_patches,
+)
+
+__all__ = ['SideBySide', 'fit_side_by_side', 'in_order', 'learned_scores']
+
+_LEARNING_RATE, _WEIGHT_DECAY = 2e-3, .05
+
+
+class SideBySide(nn.Module):
+    """Logits that one piece is right of another, for all pairs of an image at once.
+
+    Every piece is embedded as it is and mirrored, so that a score is a dot product and all pairs
+    are one product of matrices: the lines along the seam by a CNN, the whole by an MLP. By
+    construction the score of (i, j) is that of (mirrored j, mirrored i), and ``below`` is
+    ``right`` of transposed pieces. Hand-made costs are added with learned weights, so that the
+    sum is no worse than they are.
+
+    Args:
+        side (int): Of the pieces in pixels, without the eroded border.
+        width (int): Of the hidden layers.
+        dims (int): Of the embedding of the whole, of each of two heads.
+        line_dims (int): The same of every line along the seam.
+        reach (int): Pixels from the seam that the CNN sees.
+        exponents (tuple[float, float]): Weights of the costs before training, plain and blind.
+    """
+
+    def __init__(self, side: int, width: int = 128, dims: int = 64, line_dims: int = 12,
+                 reach: int = 8, exponents: tuple[float, float] = (1., .5)) -> None:
+        super().__init__()
+        self.reach = min(reach, side)
+        self.coarse = nn.AdaptiveAvgPool2d(min(side, 8))
+        self.whole = nn.Sequential(
+            nn.Linear(3 * min(side, 8)**2, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
+        self.whole_heads = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * dims))
+        self.lines_in = nn.Conv1d(3 * self.reach, width // 2, 3, padding=1)
+        self.lines_gain = nn.Linear(width, width)
+        self.lines = nn.Sequential(
+            nn.GELU(), nn.Conv1d(width // 2, width // 2, 3, padding=1), nn.GELU())
+        self.line_heads = nn.Conv1d(width // 2, 2 * line_dims, 1)
+        self.scale = (dims + side * line_dims)**-.5
+        self.exponents = nn.Parameter(torch.tensor(exponents))
+
+    def forward(self, inner: Tensor, costs: Tensor) -> Tensor:
+        """(N, s, s, 3) about 128, (2, N, N) logarithms of costs -> (N, N), -inf on the diagonal."""
+        inner = ((inner - 128) / 64).permute(0, 3, 1, 2)
+        one, two = self._embed(inner)
+        three, four = self._embed(inner.flip(3))
+        logits = (one @ four.T + two @ three.T) * self.scale
+        logits = logits - (self.exponents[:, None, None] * costs).sum(0)
+        return logits.masked_fill(torch.eye(len(inner), dtype=torch.bool), -torch.inf)
+
+    def _embed(self, inner: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, s, s) -> two heads of the right border, (N, dims + s * line_dims) each."""
+        whole = self.whole(self.coarse(inner).flatten(1))
+        lines = inner[..., -self.reach:].transpose(2, 3).flatten(1, 2)  # n (c reach) s
+        gain, bias = self.lines_gain(whole)[:, :, None].chunk(2, 1)
+        lines = self.line_heads(self.lines(self.lines_in(lines) * (1 + gain) + bias))
+        return tuple(torch.cat([w, line.flatten(1)], 1) for w, line in zip(
+            self.whole_heads(whole).chunk(2, 1), lines.chunk(2, 1), strict=True))
+
+
+def _log_costs(inner: np.ndarray, gap: int) -> Tensor:
+    """(2, N, N): logarithms of the costs, plain and blind to offsets."""
+    costs = np.stack([gradient_costs(inner, gap, blind) for blind in (False, True)])
+    costs[:, np.arange(len(inner)), np.arange(len(inner))] = 1
+    return torch.from_numpy(np.log(costs + np.float32(1e-3)))
+
+
+def learned_scores(net: SideBySide, pieces: Pieces, doubt: float = .1) -> PairScores:
+    """Log-odds of all pairs of ``pieces``; ``doubt`` as in ``log_odds``."""
+    out = []
+    with torch.no_grad():
+        for inner in (pieces.inner, np.ascontiguousarray(pieces.inner.swapaxes(1, 2))):
+            logits = net(torch.from_numpy(inner), _log_costs(inner, pieces.gap))
+            out.append(log_odds_of_logits(logits.numpy(), doubt))
+    return PairScores(*out)
+
+
+def in_order(pair: Pair, scheme: Scheme) -> np.ndarray:
+    """``pair.encrypted`` with the shuffling undone: by its order, or from the plain image."""
+    if pair.order is not None:
+        return unshuffle_patches(pair.encrypted, scheme.side, pair.order)
+    img = mix_sub_patches(pair.plain, scheme.patch_size, scheme.grid)
+    if scheme.centers:
+        img = center_patches(img, scheme.side, scheme.center_strength, scheme.normalize)
+    return erode_patches(img, scheme.side, scheme.erode)
+
+
+def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed: int = 0,
+                     steps: int = 2000) -> SideBySide:
+    """Train :class:`SideBySide`: one image a step, every piece against all others in it.
+
+    Args:
+        pairs (Sequence[Pair]): Images encrypted as the victims are.
+        scheme (Scheme): How.
+        budget (Budget): The learning rate falls to 0 when it is used up, or after ``steps``.
+        seed (int): Of initial weights and of draws.
+        steps (int): At most; with a budget that does not end earlier, the result is the same
+            every time.
+
+    Raises:
+        ValueError: There is no pair to learn from.
+        BudgetExceeded: There was no time for a single step.
+    """
+    if not pairs:
+        raise ValueError('learning which pieces fit needs pairs, got none')
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        lost = scheme.centers and scheme.center_strength == 1  # nothing of the means is left
+        net = SideBySide(scheme.side - 2 * scheme.erode,
+                         exponents=(.2, 1.3) if lost else (1., .5))
+    optimizer = torch.optim.AdamW(net.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    images = [cut_pieces(in_order(pair, scheme), scheme) for pair in pairs]
+    queue: list[int] = []
+    for step in range(steps):
+        share = max(budget.share_used, step / steps)
+        if share >= 1:
+            if step == 0:
+                raise BudgetExceeded('no time to learn which pieces fit')
+            break
+        queue = queue or rng.permutation(len(images)).tolist()
+        optimizer.param_groups[0]['lr'] = _LEARNING_RATE * min(
+            1, (step + 1) / 20) * (1 + np.cos(np.pi * share)) / 2
+        loss = _loss(net, *_turned(images[queue.pop()], rng))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return net.eval()
+
+
+def _turned(pieces: Pieces, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+    """Grid of pieces (rows, cols, s, s, 3), flipped and turned at random, blanks, gap."""
+    grid = pieces.inner.reshape(*pieces.shape, *pieces.inner.shape[1:])
+    blank = pieces.blank.reshape(pieces.shape)
+    if rng.random() < .5:
+        grid, blank = grid.transpose(1, 0, 3, 2, 4), blank.T
+    if rng.random() < .5:
+        grid, blank = grid[::-1, :, ::-1], blank[::-1]
+    if rng.random() < .5:
+        grid, blank = grid[:, ::-1, :, ::-1], blank[:, ::-1]
+    if rng.random() < .5:
+        grid = grid[..., rng.permutation(grid.shape[-1])]
+    return grid, blank, pieces.gap
+
+
+def _loss(net: SideBySide, grid: np.ndarray, blank: np.ndarray, gap: int) -> Tensor:
+    """Cross-entropy of the right neighbor of each piece, and of the left one."""
+    inner = np.ascontiguousarray(grid.reshape(-1, *grid.shape[2:]))
+    places = np.arange(len(inner)).reshape(blank.shape)
+    known = ~(blank[:, :-1] | blank[:, 1:])
+    left, right = (torch.from_numpy(p[known]) for p in (places[:, :-1], places[:, 1:]))
+    logits = net(torch.from_numpy(inner), _log_costs(inner, gap))
+    return F.cross_entropy(logits[left], right) + F.cross_entropy(logits.T[right], left)

@@ -1,0 +1,250 @@
+"""ViT attacker: a transformer that finds places of patches, and what was mixed in them."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812, as everywhere
+from scipy.optimize import linear_sum_assignment
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Recovery
+from mmppvit.attacks.networks.initial_image import InitialImage
+from mmppvit.attacks.networks.restoration import (
+    KnownMixing,
+    in_bfloat16,
+    restoration_loss,
+    to_image,
+    to_tensor,
+)
+from mmppvit.attacks.networks.training import PairSampler, part_of, seeded, split_pairs, train
+from mmppvit.encryption import Scheme, unshuffle_patches
+
+__all__ = ['PatchNetwork', 'PositionNetwork', 'ViTAttacker', 'assign_places']
+
+_IMAGES_FOR_START = 16
+
+
+def _tokens(imgs: Tensor, side: int) -> Tensor:
+    """``b c (h p) (w q) -> b (h w) (c p q)``."""
+    return F.unfold(imgs, side, stride=side).transpose(1, 2)
+
+
+class PositionNetwork(nn.Module):
+    """Row and column of every patch of a shuffled image, from all of its patches.
+
+    A transformer without positions. Rows and columns are shares of height and width, in ``bins``
+    classes each, so that images of all sizes mean the same.
+
+    Args:
+        side (int): Of a patch in pixels of the encrypted image.
+        dim (int): Width, a multiple of 64.
+        depth (int): Blocks.
+        bins (int): Classes for each of rows and columns.
+    """
+
+    def __init__(self, side: int, dim: int = 192, depth: int = 6, bins: int = 32) -> None:
+        super().__init__()
+        self.side, self.bins = side, bins
+        self.embed = nn.Sequential(
+            nn.Linear(3 * side**2, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+        self.blocks = nn.Sequential(*(Block(dim, dim // 64, qkv_bias=True) for _ in range(depth)))
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, 2 * bins)
+
+    def forward(self, imgs: Tensor) -> Tensor:
+        """(B, 3, h, w) -> log-probabilities (B, N, 2, bins) of rows and columns."""
+        scores = self._scores(_tokens(imgs, self.side))
+        return scores.unflatten(-1, (2, self.bins)).log_softmax(-1)
+
+    @in_bfloat16
+    def _scores(self, tokens: Tensor) -> Tensor:
+        return self.head(self.norm(self.blocks(self.embed(2 * tokens))))
+
+    def places(self, count: int) -> Tensor:
+        """(count, bins): the share of every class in the rows, or columns, of an image."""
+        at = ((torch.arange(count) + .5) / count * self.bins - .5).clamp(0, self.bins - 1)
+        return (1 - (at[:, None] - torch.arange(self.bins)).abs()).clamp(min=0)
+
+
+def assign_places(scores: np.ndarray, rows: int, cols: int, row_shares: np.ndarray,
+                  col_shares: np.ndarray) -> np.ndarray:
+    """The permutation of the greatest sum of log-probabilities.
+
+    Args:
+        scores (ndarray): (N, 2, bins) log-probabilities, N = rows * cols.
+        rows, cols (int): Of the image.
+        row_shares, col_shares (ndarray): (rows, bins) and (cols, bins).
+
+    Returns:
+        ndarray: int64 (N, ): patch k belongs to place ``order[k]``, counted row by row.
+    """
+    total = ((scores[:, 0] @ row_shares.T)[:, :, None]
+             + (scores[:, 1] @ col_shares.T)[:, None]).reshape(len(scores), rows * cols)
+    return linear_sum_assignment(total, maximize=True)[1].astype(np.int64)
+
+
+class PatchNetwork(nn.Module):
+    """Plain patches from encrypted ones in order.
+
+    A transformer over patches; a convolution over the neighbors ahead of every block tells where
+    they are, at any size (Chu et al., *Conditional positional encodings*, arXiv 2102.10882). It
+    adds to a start and meets what is known, as the inverse network does.
+
+    Args:
+        scheme (Scheme): Of the images.
+        dim (int): Width, a multiple of 64.
+        depth (int): Blocks.
+    """
+
+    def __init__(self, scheme: Scheme, dim: int = 256, depth: int = 6) -> None:
+        super().__init__()
+        self.side, self.size = scheme.side, scheme.patch_size
+        self.mixing = KnownMixing(scheme) if KnownMixing.applies(scheme) else None
+        self.embed = nn.Linear(3 * self.side**2 + 3 * self.size**2, dim)
+        self.around = nn.ModuleList(
+            nn.Conv2d(dim, dim, 3, padding=1, groups=dim) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(dim, dim // 64, qkv_bias=True) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, 3 * self.size**2)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, encrypted: Tensor, start: Tensor) -> Tensor:
+        """(B, 3, h, w) and (B, 3, H, W) -> (B, 3, H, W), all of range -0.5 to 0.5."""
+        rows, cols = (extent // self.side for extent in encrypted.shape[2:])
+        tokens = torch.cat([_tokens(encrypted, self.side), _tokens(start, self.size)], 2)
+        patches = self._patches(tokens, rows, cols).transpose(1, 2)
+        restored = start + F.fold(patches, start.shape[2:], self.size, stride=self.size)
+        if self.mixing is not None:
+            restored = self.mixing.project(restored, encrypted)
+        return restored
+
+    @in_bfloat16
+    def _patches(self, tokens: Tensor, rows: int, cols: int) -> Tensor:
+        x = self.embed(2 * tokens)
+        for around, block in zip(self.around, self.blocks, strict=True):
+            grid = x.transpose(1, 2).unflatten(2, (rows, cols))
+            x = block(x + around(grid).flatten(2).transpose(1, 2))
+        return self.head(self.norm(x))
+
+
+class ViTAttacker(Attacker):
+    """Transformers that predict every patch's place (shuffled) and its plain pixels (mixed).
+
+    It stands for the transformer that Hao et al. (arXiv 2306.03679) attack their encryption with;
+    no code of theirs was released. Places come from :class:`PositionNetwork` as a permutation of
+    the greatest likelihood. Pixels come from :class:`PatchNetwork`, which, after shuffling, learns
+    on images ordered by the first one, as it will have to work on such. Where nothing was mixed
+    or centered and the sizes are the same, patches in order are the image, and the second is
+    left out.
+
+    Args:
+        scheme (Scheme): How the images were encrypted.
+        seed (int): Of all random draws.
+        max_steps (int): Of each network, where the budget allows more.
+        depth (int): Blocks of each network.
+    """
+    name = 'vit'
+    title = 'ViT attacker: transformers that predict the places of patches and their plain pixels'
+    needs = 'pairs of images that it encrypts itself'
+
+    def __init__(self, scheme: Scheme, seed: int = 0, max_steps: int = 10000,
+                 depth: int = 6) -> None:
+        super().__init__(scheme, seed)
+        self.max_steps = max_steps
+        with seeded(seed):
+            self._places = None
+            if scheme.shuffles:
+                self._places = PositionNetwork(scheme.side, depth=depth)
+            whole = (scheme.name == 'shuffle' and scheme.grid == 1
+                     and not (scheme.erode or scheme.drop))
+            self._pixels = None if whole else PatchNetwork(scheme, depth=depth)
+        self._starter = InitialImage(scheme, ordered=True)
+
+    def fit(self, pairs: Sequence[Pair], budget: Budget) -> None:
+        learn, held = split_pairs(pairs, self.seed)
+        with seeded(self.seed):
+            if self._places is not None:
+                share = 1. if self._pixels is None else .6
+                self._fit_places(learn, held, part_of(budget, share))
+            if self._pixels is not None:
+                self._fit_pixels(learn, held, part_of(budget, 1.))
+
+    def _fit_places(self, learn: list[Pair], held: list[Pair], budget: Budget) -> None:
+        sampler = PairSampler(self.scheme, learn, self.seed, turn=False)
+
+        def loss() -> Tensor:
+            chosen = sampler.rng.integers(len(learn), size=4)
+            # One after the other, as their sizes differ.
+            return torch.stack([
+                self._misplaced(sampler.whole(learn[k])) for k in chosen]).mean()
+
+        def validate() -> float:
+            return float(np.mean([self._misplaced(pair).item() for pair in held]))
+
+        train(self._places, loss, validate, budget, self.max_steps, lr=5e-4)
+
+    def _misplaced(self, pair: Pair) -> Tensor:
+        """Cross-entropy of rows and columns."""
+        rows, cols = (extent // self.scheme.side for extent in pair.encrypted.shape[:2])
+        order = torch.from_numpy(pair.order)
+        scores = self._places(to_tensor(pair.encrypted))[0]
+        right = torch.stack([self._places.places(rows)[order // cols],
+                             self._places.places(cols)[order % cols]], 1)
+        return -(right * scores).sum(-1).mean()
+
+    def _fit_pixels(self, learn: list[Pair], held: list[Pair], budget: Budget) -> None:
+        in_order = self._places is None
+        # Turned images have sky below: the places would come out worse than of victims.
+        sampler = PairSampler(self.scheme, learn, self.seed + 1, turn=in_order)
+        size = self.scheme.patch_size
+        patches = min([8, *(min(p.plain.shape[:2]) // size - 1 for p in learn)])
+        patches = max(patches, 1)
+        # To put a large image in order takes seconds, and the starter needs few.
+        self._starter.fit(self._put_in_order(learn[:_IMAGES_FOR_START]))
+
+        def loss() -> Tensor:
+            if in_order:
+                crops = sampler.crops(8, patches * size)
+            else:
+                whole = [sampler.whole(learn[int(sampler.rng.integers(len(learn)))])
+                         for _ in range(4)]
+                crops = [sampler.cut(pair, patches) for pair in self._put_in_order(whole)
+                         for _ in range(2)]
+            return self._difference(crops)
+
+        held = self._put_in_order(held)
+        train(self._pixels, loss, lambda: float(np.mean(
+            [self._difference([pair]).item() for pair in held])), budget, self.max_steps)
+
+    def _put_in_order(self, pairs: Sequence[Pair]) -> list[Pair]:
+        return [Pair(pair.name, self._ordered(pair.encrypted)[0], pair.plain) for pair in pairs]
+
+    def _difference(self, pairs: Sequence[Pair]) -> Tensor:
+        restored = self._restore(np.stack([pair.encrypted for pair in pairs]))
+        return restoration_loss(restored, to_tensor(np.stack([pair.plain for pair in pairs])))
+
+    def _ordered(self, encrypted: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        if self._places is None:
+            return encrypted, None
+        side = self.scheme.side
+        rows, cols = (extent // side for extent in encrypted.shape[:2])
+        with torch.inference_mode():
+            scores = self._places(to_tensor(encrypted))[0].double().numpy()
+        shares = [self._places.places(count).double().numpy() for count in (rows, cols)]
+        order = assign_places(scores, rows, cols, *shares)
+        return unshuffle_patches(encrypted, side, order), order
+
+    def _restore(self, ordered: np.ndarray) -> Tensor:
+        start = np.stack([self._starter(img) for img in ordered])
+        return self._pixels(to_tensor(ordered), to_tensor(start))
+
+    def recover(self, encrypted: np.ndarray) -> Recovery:
+        ordered, order = self._ordered(encrypted)
+        if self._pixels is None:
+            return Recovery(ordered, order)
+        with torch.inference_mode():
+            return Recovery(to_image(self._restore(ordered[None])[0]), order)

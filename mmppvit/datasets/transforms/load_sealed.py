@@ -1,0 +1,178 @@
+"""Sealed images in an MMDetection pipeline."""
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import autocast_box_type
+
+from mmppvit.datasets.transforms.shuffle_transforms import load_key
+from mmppvit.encryption import Key
+from mmppvit.sealed import MANIFEST, Manifest, ManifestError, SealedImage
+
+__all__ = ['LoadSealedAnnotations', 'PackSealedInputs', 'ReadSeal', 'open_manifest']
+
+
+def open_manifest(root: str | Path) -> Manifest:
+    """The manifest of a folder, read once as long as it does not change.
+
+    Raises:
+        ManifestError: There is none, or it is not valid.
+    """
+    path = os.path.join(root, MANIFEST)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Manifest.load(root)  # says what is wrong
+    return _open_manifest(str(root), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=16)
+def _open_manifest(root: str, *_) -> Manifest:
+    return Manifest.load(root)
+
+
+@lru_cache(maxsize=64)
+def _find_root(folder: str) -> str:
+    for parent in (Path(folder), *Path(folder).parents):
+        if (parent / MANIFEST).is_file():
+            return str(parent)
+    raise ManifestError(f'{folder} and the folders above have no {MANIFEST}: it is not part of a '
+                        'sealed data set')
+
+
+@TRANSFORMS.register_module()
+class ReadSeal(BaseTransform):
+    """Check a loaded image against the manifest of its data set, and set its frames.
+
+    It comes right after ``LoadImageFromFile`` and finds the manifest by itself, in the image's
+    folder or one above. ``ori_shape`` becomes that of the plain image, which boxes and evaluation
+    count in, and ``scale_factor`` leads from it to the image. Of shuffled images the holder of
+    the key gets ``patch_order``.
+
+    Required Keys:
+
+    - img
+    - img_path
+
+    Modified Keys:
+
+    - ori_shape
+    - img_shape
+
+    Added Keys:
+
+    - scale_factor
+    - homography_matrix
+    - sealed (dict): ``scaled_shape`` (H, W) before mixing and padding, ``patch_size``, ``grid``.
+    - patch_order (np.int64) (optional): (N, ); place k holds patch ``patch_order[k]``.
+
+    Args:
+        key_file (str, optional): Needed for shuffled images.
+    """
+
+    def __init__(self, key_file: str | None = None) -> None:
+        self.key = None if key_file is None else load_key(key_file)
+        self._checked: Manifest | None = None
+
+    def check(self, manifest: Manifest) -> Key | None:
+        """The key for the images of ``manifest``.
+
+        Raises:
+            ManifestError: Its images are shuffled and there is no key, or another one.
+        """
+        if not manifest.scheme.shuffles:
+            return None
+        if self.key is None:
+            raise ManifestError(
+                f'{manifest.root} is shuffled under the key of fingerprint '
+                f'{manifest.key["fingerprint"]}: only its holder can train or evaluate a detector '
+                "on it. Give it with dict(type='ReadSeal', key_file=...)")
+        if manifest is not self._checked:
+            manifest.check_key(self.key)
+            self._checked = manifest
+        return self.key
+
+    def transform(self, results: dict) -> dict:
+        path = os.path.abspath(results['img_path'])
+        manifest = open_manifest(_find_root(os.path.dirname(path)))
+        image = _entry(manifest, path)
+        manifest.read(image)  # raises if the file is not what was sealed
+        key = self.check(manifest)
+        scheme, shape = manifest.scheme, results['img'].shape
+        if shape[1::-1] != image.size:
+            raise ManifestError(f'{path} was loaded as {shape[1]}x{shape[0]} and is '
+                                '{}x{}: ReadSeal comes right after LoadImageFromFile'.format(
+                                    *image.size))
+        factor = tuple(scale / scheme.grid for scale in image.scale_factor)
+        results.update(
+            ori_shape=image.plain[::-1], img_shape=shape[:2], scale_factor=factor,
+            homography_matrix=np.diag([*factor, 1]).astype(np.float32),
+            sealed=dict(scaled_shape=image.scaled[::-1], patch_size=scheme.patch_size,
+                        grid=scheme.grid))
+        if key is not None:
+            results['patch_order'] = scheme.order(key, image.file, bytes.fromhex(image.nonce),
+                                                  shape)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(key={self.key and self.key.fingerprint})'
+
+
+def _entry(manifest: Manifest, path: str) -> SealedImage:
+    name = Path(path).relative_to(os.path.abspath(manifest.root)).as_posix()
+    if name not in manifest.by_file:
+        raise ManifestError(f'{name} is not an image of the sealed data set {manifest.root}')
+    return manifest.by_file[name]
+
+
+@TRANSFORMS.register_module()
+class LoadSealedAnnotations(LoadAnnotations):
+    """``LoadAnnotations``, then from the plain frame into the image's, for training.
+
+    Test pipelines use ``LoadAnnotations``, as results are scored in the plain frame.
+
+    Required Keys: those of :class:`mmdet.datasets.transforms.LoadAnnotations`, and
+
+    - scale_factor
+    - sealed
+    """
+
+    @autocast_box_type()
+    def transform(self, results: dict) -> dict:
+        if 'sealed' not in results:
+            raise ValueError('LoadSealedAnnotations needs ReadSeal before it')
+        if self.with_seg:
+            raise ValueError('segmentation maps are not sealed: with_seg must be False')
+        results = super().transform(results)
+        grid, scaled = results['sealed']['grid'], results['sealed']['scaled_shape']
+        padded = tuple(length * grid for length in results['img_shape'])
+        # The very steps of Resize and MixSubPatches, so that nothing differs from them.
+        if results.get('gt_bboxes') is not None:
+            boxes, plain = results['gt_bboxes'], results['ori_shape']
+            boxes.rescale_((scaled[1] / plain[1], scaled[0] / plain[0]))
+            boxes.clip_(scaled)
+            boxes.rescale_((1 / grid, 1 / grid))
+        if results.get('gt_masks') is not None:
+            results['gt_masks'] = results['gt_masks'].resize(scaled).pad(padded).resize(
+                results['img_shape'])
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackSealedInputs(PackDetInputs):
+    """``PackDetInputs`` that takes ``patch_order`` along, which a keyed detector needs.
+
+    Args:
+        meta_keys (Sequence[str]): As for ``PackDetInputs``.
+    """
+
+    def __init__(self, meta_keys: tuple[str, ...] = (
+            'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
+            'flip_direction')) -> None:
+        super().__init__((*meta_keys, 'patch_order', 'sealed'))

@@ -1,0 +1,172 @@
+"""Centering and keyed shuffling of patches as steps of an MMDetection pipeline."""
+from __future__ import annotations
+
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+
+from mmppvit.encryption import Key, Scheme, center_patches, check_grid, unshuffle_patches
+
+__all__ = ['CenterPatches', 'ShufflePatches', 'UnshufflePatches']
+
+
+class _PatchStep(BaseTransform):
+    """A step on whole patches of an image that was mixed with ``grid`` or not at all (1)."""
+
+    def __init__(self, patch_size: int, grid: int) -> None:
+        self.side = check_grid(patch_size, grid)
+        self.patch_size = patch_size
+        self.grid = grid
+
+    def transform(self, results: dict) -> dict:
+        try:
+            return self._transform(results)
+        except (TypeError, ValueError) as err:
+            hint = ''
+            if 'multiple of the patch' in str(err) or '8-bit' in str(err):
+                hint = (f'; put MixSubPatches(patch_size={self.patch_size}, grid={self.grid}) '
+                        'before this step, which pads (and with grid=1 does nothing else)')
+            kind = TypeError if isinstance(err, TypeError) else ValueError
+            raise kind(f"{results.get('img_path') or 'image'}: {err}{hint}") from err
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(patch_size={self.patch_size}, grid={self.grid})'
+
+
+@TRANSFORMS.register_module()
+class CenterPatches(_PatchStep):
+    """Take each patch's mean away: see :func:`mmppvit.encryption.center_patches`.
+
+    It belongs after ``MixSubPatches`` and before ``ShufflePatches``. Boxes are not concerned.
+
+    Required Keys:
+
+    - img (np.uint8)
+
+    Modified Keys:
+
+    - img
+
+    Args:
+        strength (float): Share of the mean to take away, 0 to 1.
+        normalize (bool): Bring the contrast of all patches to one level, too.
+        patch_size (int): Side of a patch of the plain image in pixels.
+        grid (int): Sub-patches per side that were mixed into one before this step.
+    """
+
+    def __init__(self,
+                 strength: float = 1.,
+                 normalize: bool = False,
+                 patch_size: int = 16,
+                 grid: int = 2) -> None:
+        super().__init__(patch_size, grid)
+        Scheme('mix+center', center_strength=strength, normalize=normalize)  # checks both
+        self.strength = strength
+        self.normalize = normalize
+
+    def _transform(self, results: dict) -> dict:
+        results['img'] = center_patches(results['img'], self.side, self.strength, self.normalize)
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(strength={self.strength}, normalize={self.normalize}, '
+                f'patch_size={self.patch_size}, grid={self.grid})')
+
+
+@TRANSFORMS.register_module()
+class ShufflePatches(_PatchStep):
+    """RS: shuffle the patches under a key (Hao et al., arXiv 2306.03679).
+
+    Every image gets an order of its own, from the key, the image's id and its pixels. The image no
+    longer has a layout, so all steps on geometry come before. Boxes and masks stay in the frame of
+    the image before shuffling; ``patch_order`` leads back to it, see
+    :class:`mmppvit.models.KeyedOrder`.
+
+    Required Keys:
+
+    - img
+
+    Modified Keys:
+
+    - img
+
+    Added Keys:
+
+    - patch_order (np.int64): (N, ); place k holds patch ``patch_order[k]``, row by row.
+
+    Args:
+        key_file (str): Made by ``tools/keygen.py``.
+        patch_size (int): Side of a patch of the plain image in pixels.
+        grid (int): Sub-patches per side that were mixed into one before this step; 1 for none.
+        erode (int): Pixels of the image to cut away around each patch.
+        drop (float): Share of the patches to blank.
+
+    Raises:
+        KeyFileError: The key file is missing, foreign, or open to others.
+    """
+
+    def __init__(self,
+                 key_file: str,
+                 patch_size: int = 16,
+                 grid: int = 2,
+                 erode: int = 0,
+                 drop: float = 0.) -> None:
+        super().__init__(patch_size, grid)
+        self.scheme = Scheme('shuffle', self.side, 1, erode=erode, drop=drop)
+        self.key = load_key(key_file)
+
+    def _transform(self, results: dict) -> dict:
+        if 'patch_order' in results:
+            raise ValueError('the patches are shuffled already: put UnshufflePatches before '
+                             'ShufflePatches')
+        if any(length % self.side for length in results['img'].shape[:2]):
+            raise ValueError(f'image of shape {results["img"].shape[:2]}: a side is not a '
+                             f'multiple of the patch, {self.side} pixels')
+        image_id = str(results.get('img_id', ''))
+        encrypted = self.scheme.encrypt(results['img'], self.key, image_id)
+        results.update(img=encrypted.img, patch_order=encrypted.order)
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(key={self.key.fingerprint}, patch_size={self.patch_size}, '
+                f'grid={self.grid}, erode={self.scheme.erode}, drop={self.scheme.drop})')
+
+
+@TRANSFORMS.register_module()
+class UnshufflePatches(_PatchStep):
+    """Put shuffled patches back, for steps that need the layout, such as flips.
+
+    Only the holder of the key can: ``patch_order`` comes from ``ReadSeal`` or ``ShufflePatches``.
+    A later ``ShufflePatches`` gives the image a new order.
+
+    Required Keys:
+
+    - img
+    - patch_order
+
+    Modified Keys:
+
+    - img
+
+    Args:
+        patch_size (int): Side of a patch of the plain image in pixels.
+        grid (int): Sub-patches per side that were mixed into one.
+    """
+
+    def __init__(self, patch_size: int = 16, grid: int = 2) -> None:
+        super().__init__(patch_size, grid)
+
+    def _transform(self, results: dict) -> dict:
+        if 'patch_order' not in results:
+            raise ValueError('the image has no patch_order, so it cannot be put back: it was not '
+                             'shuffled, or ReadSeal has no key_file')
+        results['img'] = unshuffle_patches(results['img'], self.side, results['patch_order'])
+        del results['patch_order']
+        return results
+
+
+def load_key(key_file: str) -> Key:
+    """The key in ``key_file``; a config that names none is told how to."""
+    if not key_file:
+        raise ValueError('key_file is not set: name the key file that tools/keygen.py made, e.g. '
+                         'by the environment variable that the config reads it from')
+    return Key.load(key_file)

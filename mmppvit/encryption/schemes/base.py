@@ -1,0 +1,179 @@
+"""Schemes: which of mix, center and shuffle an image goes through, and with what parameters."""
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from mmppvit.encryption.centering import center_patches
+from mmppvit.encryption.keys import Key, permutation
+from mmppvit.encryption.mixing import mix_sub_patches
+from mmppvit.encryption.patches import check_grid, pad_to_patches
+from mmppvit.encryption.shuffling import blank_patches, erode_patches, shuffle_patches
+
+__all__ = ['SCHEMES', 'EncryptedImage', 'Scheme']
+
+# Centering without mixing is not offered: a jigsaw solver that ignores offsets undoes it.
+SCHEMES = ('mix', 'shuffle', 'mix+shuffle', 'mix+center', 'mix+center+shuffle')
+
+
+class EncryptedImage(NamedTuple):
+    """What :meth:`Scheme.encrypt` makes of one image.
+
+    ``img``: uint8. ``order``: int64 (N, ) or None; place k holds patch ``order[k]``. ``nonce``: 16
+    bytes, needed with the key to find the order again; None for schemes without a key.
+    """
+    img: np.ndarray
+    order: np.ndarray | None
+    nonce: bytes | None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Mix, center, shuffle: those that ``name`` has, in this order.
+
+    Args:
+        name (str): One of :data:`SCHEMES`.
+        patch_size (int): Side of a patch in pixels of the plain image.
+        grid (int): Sub-patches per side that are mixed into one; 1 for schemes that do not mix.
+        center_strength (float): See :func:`center_patches`; 0 for schemes that do not center.
+        normalize (bool): See :func:`center_patches`.
+        erode (int): Pixels of the encrypted image cut away around each patch, see
+            :func:`erode_patches`.
+        drop (float): Share of the patches that are blanked, at random under the key.
+
+    Raises:
+        ValueError: A parameter is out of range, or has no meaning for this scheme.
+    """
+    name: str = 'mix'
+    patch_size: int = 16
+    grid: int = 2
+    center_strength: float = 0.
+    normalize: bool = False
+    erode: int = 0
+    drop: float = 0.
+    names: ClassVar[tuple[str, ...]] = SCHEMES
+
+    def __post_init__(self) -> None:
+        if self.name not in self.names:
+            raise ValueError(f'no scheme {self.name!r}: choose one of {list(self.names)}')
+        self._check_types()
+        side = check_grid(self.patch_size, self.grid)
+        if not self.shrinks and self.grid != 1:
+            raise ValueError(f'scheme {self.name} does not mix, so grid must be 1, not {self.grid}')
+        if not 0 <= self.center_strength <= 1:
+            raise ValueError(
+                f'center_strength must lie between 0 and 1, got {self.center_strength}')
+        if not self.centers and (self.center_strength or self.normalize):
+            raise ValueError(f'scheme {self.name} does not center: center_strength must be 0 and '
+                             'normalize False')
+        if not self.shuffles and (self.erode or self.drop):
+            raise ValueError(f'scheme {self.name} does not shuffle: erode and drop must be 0')
+        if not 0 <= 2 * self.erode < side:
+            raise ValueError(f'erode {self.erode} leaves nothing of a patch of {side} pixels')
+        if not 0 <= self.drop < 1:
+            raise ValueError(f'drop must be at least 0 and less than 1, got {self.drop}')
+
+    @classmethod
+    def _parameters(cls) -> list[Field]:
+        """The fields that a file has of the scheme."""
+        return list(fields(cls))
+
+    def _check_types(self) -> None:
+        for field in self._parameters():
+            value, default = getattr(self, field.name), field.default
+            kind = type(field.default_factory() if default is MISSING else default)
+            number = kind is float and type(value) is int
+            if type(value) is not kind and not number:
+                raise ValueError(f'{field.name} must be of type {kind.__name__}, got {value!r}')
+            if number:  # 1 and 1.0 are one scheme, also in a file
+                object.__setattr__(self, field.name, float(value))
+
+    @property
+    def mixes(self) -> bool:
+        return 'mix' in self.name
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether the encrypted image has side 1 / ``grid``."""
+        return self.mixes
+
+    @property
+    def centers(self) -> bool:
+        return 'center' in self.name
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether a key is needed."""
+        return 'shuffle' in self.name
+
+    @property
+    def restorable(self) -> bool:
+        """Whether the key brings the padded plain image back, bit for bit."""
+        return self.name == 'shuffle' and not self.erode and not self.drop
+
+    @property
+    def side(self) -> int:
+        """Side of a patch in pixels of the encrypted image."""
+        return self.patch_size // self.grid
+
+    def to_dict(self) -> dict:
+        """Every parameter, as JSON has them."""
+        return {field.name: getattr(self, field.name) for field in self._parameters()}
+
+    @classmethod
+    def from_dict(cls, data: dict) -> Scheme:
+        """The scheme in ``data``, which has every parameter and nothing else.
+
+        Raises:
+            ValueError: It does not.
+        """
+        names = {field.name for field in cls._parameters()}
+        if not isinstance(data, dict) or set(data) != names:
+            raise ValueError(f'a scheme has the fields {sorted(names)}')
+        return cls(**data)
+
+    def encrypt(self, img: np.ndarray, key: Key | None = None, image_id: str = '',
+                pad_val: float = 0) -> EncryptedImage:
+        """Pad to whole patches, then mix, center and shuffle as the scheme says.
+
+        Args:
+            img (ndarray): uint8, (H, W) or (H, W, C).
+            key (Key, optional): Needed by schemes that shuffle.
+            image_id (str): Goes into the sub-key, with the content.
+            pad_val (float): Value of padded pixels.
+
+        Raises:
+            TypeError: The image is not uint8.
+            ValueError: It is smaller than a patch, or the scheme needs a key and has none.
+        """
+        img = self.in_order(img, image_id, pad_val)
+        if not self.shuffles:
+            return EncryptedImage(img, None, None)
+        if key is None:
+            raise ValueError(f'scheme {self.name} needs a key')
+        nonce = key.nonce(img)
+        order = self.order(key, image_id, nonce, img.shape)
+        img = blank_patches(img, self.side, order[:int(self.drop * len(order))])
+        return EncryptedImage(shuffle_patches(img, self.side, order), order, nonce)
+
+    def in_order(self, img: np.ndarray, image_id: str = '', pad_val: float = 0) -> np.ndarray:
+        """The encrypted image before patches are dropped and shuffled, which needs no key.
+
+        Arguments and errors are those of :meth:`encrypt`.
+        """
+        img = self._hide(img, image_id, pad_val)
+        if self.centers:
+            img = center_patches(img, self.side, self.center_strength, self.normalize)
+        return erode_patches(img, self.side, self.erode)
+
+    def _hide(self, img: np.ndarray, image_id: str, pad_val: float) -> np.ndarray:
+        """The first step, and padding to whole patches."""
+        return mix_sub_patches(pad_to_patches(img, self.patch_size, pad_val), self.patch_size,
+                               self.grid)
+
+    def order(self, key: Key, image_id: str, nonce: bytes, shape: tuple[int, ...]) -> np.ndarray:
+        """int64 (N, ): the patches of an encrypted image of ``shape`` (H, W, ...) in its order."""
+        count = shape[0] // self.side * (shape[1] // self.side)
+        return permutation(key.sub_key(image_id, nonce), count)

@@ -1,0 +1,113 @@
+"""Baselines as schemes, so that they seal, train and are attacked like any other."""
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mmppvit.encryption.degradations import (
+    MAX_BLUR,
+    MAX_NOISE,
+    add_noise,
+    blur,
+    downsample,
+    pixelate,
+)
+from mmppvit.encryption.patches import pad_to_patches
+from mmppvit.encryption.schemes.base import Scheme
+from mmppvit.encryption.schemes.learned import LEARNED, LearnedScheme
+
+__all__ = ['BASELINES', 'BaselineScheme', 'make_scheme', 'read_scheme']
+
+BASELINES = ('blur', 'pixelate', 'downsample', 'noise', 'downsample+shuffle')
+_MOST = dict(blur=MAX_BLUR, pixelate=10_000., noise=MAX_NOISE)
+_MEANING = dict(blur='sigma in pixels', pixelate='side of a block in pixels',
+                noise='sigma in levels')
+
+
+@dataclass(frozen=True)
+class BaselineScheme(Scheme):
+    """Blur, pixelate, add noise, or make smaller and perhaps shuffle, as ``name`` says.
+
+    Patches are those of the model that reads the image: it is padded to whole ones, after blur,
+    pixelation and noise, and before downsampling. The noise of an image follows from its pixels
+    and its id (SHA-256), so that a run that is resumed gives the same file; that is no secret from
+    somebody who can guess the whole image.
+
+    Args:
+        name (str): One of :data:`BASELINES`.
+        patch_size, grid, erode, drop: As for :class:`Scheme`. ``grid`` is the factor of
+            downsampling, 1 for those that do not.
+        center_strength, normalize: 0 and False.
+        strength (float): Of blur and noise sigma, see :func:`blur` and :func:`add_noise`; of
+            pixelation the side of a block, a whole number; 0 for the others.
+
+    Raises:
+        ValueError: A parameter is out of range, or has no meaning for this scheme.
+    """
+    strength: float = 0.
+    names: ClassVar[tuple[str, ...]] = BASELINES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        most = _MOST.get(self.name)
+        if most is None:
+            if self.strength:
+                raise ValueError(f'scheme {self.name} has no strength: it must be 0, not '
+                                 f'{self.strength}')
+        elif not 0 < self.strength <= most:
+            raise ValueError(f'strength of scheme {self.name}, the {_MEANING[self.name]}, must be '
+                             f'above 0 and at most {most:g}, got {self.strength}')
+        elif self.name == 'pixelate' and not self.strength.is_integer():
+            raise ValueError(f'strength of scheme pixelate, the {_MEANING["pixelate"]}, must be a '
+                             f'whole number, got {self.strength}')
+
+    @property
+    def shrinks(self) -> bool:
+        return 'downsample' in self.name
+
+    def _hide(self, img: np.ndarray, image_id: str, pad_val: float) -> np.ndarray:
+        if self.name == 'blur':
+            img = blur(img, self.strength)
+        elif self.name == 'pixelate':
+            img = pixelate(img, int(self.strength))
+        elif self.name == 'noise':
+            img = add_noise(img, self.strength, _noise_seed(img, image_id))
+        img = pad_to_patches(img, self.patch_size, pad_val)
+        return downsample(img, self.grid)
+
+
+def _noise_seed(img: np.ndarray, image_id: str) -> bytes:
+    digest = hashlib.sha256(f'mmppvit/1/noise/{img.shape}/'.encode())
+    digest.update(f'{image_id}\n'.encode(errors='surrogatepass'))
+    digest.update(np.ascontiguousarray(img))
+    return digest.digest()
+
+
+def make_scheme(name: str, **options) -> Scheme:
+    """The scheme of that name, a baseline or not; a learned one comes from its protector's file.
+
+    Raises:
+        ValueError: There is none, or an option is out of range or has no meaning for it.
+    """
+    if name in BASELINES:
+        return BaselineScheme(name, **options)
+    if options.pop('strength', 0):
+        raise ValueError(f'scheme {name} has no strength; those that have one are {list(_MOST)}')
+    return Scheme(name, **options)
+
+
+def read_scheme(data: dict) -> Scheme:
+    """The scheme in ``data``, which has every parameter and nothing else.
+
+    A learned one has no network yet and cannot encrypt.
+
+    Raises:
+        ValueError: It does not.
+    """
+    name = data.get('name') if isinstance(data, dict) else None
+    kinds = {**dict.fromkeys(BASELINES, BaselineScheme), LEARNED: LearnedScheme}
+    kind = kinds.get(name, Scheme) if isinstance(name, str) else Scheme
+    return kind.from_dict(data)

@@ -1,0 +1,6 @@
+from mmppvit.engine.hooks.checked_load import CheckedLoadHook
+from mmppvit.engine.hooks.export_classifier import ExportClassifierHook
+from mmppvit.engine.hooks.protector_training import ProtectorHook
+from mmppvit.engine.hooks.sealed_data import SealedDataHook
+
+__all__ = ['CheckedLoadHook', 'ExportClassifierHook', 'ProtectorHook', 'SealedDataHook']

@@ -1,0 +1,37 @@
+"""Weights of classifiers, written for timm."""
+from __future__ import annotations
+
+import os
+
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import EMAHook, Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+
+from mmppvit.models.checkpoints import write_state_dict
+
+__all__ = ['ExportClassifierHook']
+
+@HOOKS.register_module()
+class ExportClassifierHook(Hook):
+    """Write the model under timm's own names when training ends: ``timm.create_model(NAME,
+    checkpoint_path=FILE)`` reads it. With EMA, these are the averaged weights.
+
+    Args:
+        file (str): Name in the work folder.
+    """
+
+    def __init__(self, file: str = 'classifier.safetensors') -> None:
+        self.file = file
+
+    def after_train(self, runner) -> None:
+        """Write the file, whole or not at all."""
+        if not is_main_process():
+            return
+        averaged = [hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook)]
+        model = averaged[0] if averaged else runner.model
+        model = model.module if is_model_wrapper(model) else model
+        path = os.path.join(runner.work_dir, self.file)
+        write_state_dict(path, model.model.state_dict())
+        print_log(f'weights for timm: {path}', logger='current')

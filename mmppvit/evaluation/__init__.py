@@ -1,0 +1,3 @@
+from mmppvit.evaluation.top_accuracy import TopAccuracy
+
+__all__ = ['TopAccuracy']

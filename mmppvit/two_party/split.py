@@ -1,0 +1,227 @@
+"""A trained detector in two files: a backbone that knows no order, and all that follows it."""
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmdet.models import DetDataPreprocessor
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import ConfigDict
+from mmengine.model import BaseModel
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from mmppvit.models.backbones import PEViT
+from mmppvit.models.checkpoints import load_whole
+from mmppvit.utils.atomic import write_atomic
+
+__all__ = ['BackboneHalf', 'HeadHalf', 'read_part', 'split_detector', 'write_part']
+
+_VERSION = 1
+_PREFIX = 'backbone.'
+_PREPROCESSING = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'pad_size_divisor', 'pad_value')
+
+
+def write_part(path: str | Path, kind: str, tensors: dict[str, Tensor], info: dict) -> None:
+    """Write a ``.safetensors`` file whose metadata is JSON; it appears whole or not at all.
+
+    Args:
+        path (str | Path): The file.
+        kind (str): 'backbone', 'head' or 'tokens'.
+        tensors (dict[str, Tensor]): Its tensors.
+        info (dict): What else it says, under the one metadata key ``mmppvit``.
+    """
+    text = json.dumps(dict(info, format=f'mmppvit-{kind}', version=_VERSION))
+    # Heads share modules between layers, and the format wants memory of their own.
+    tensors = {name: value.detach().cpu().clone().contiguous()
+               for name, value in tensors.items()}
+    write_atomic(path, save(tensors, {'mmppvit': text}), sync=True)
+
+
+def read_part(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict]:
+    """Tensors and info of a file of :func:`write_part`; nothing is unpickled.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is another kind of file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no {kind} file {path}')
+    try:
+        with safe_open(path, framework='pt') as file:
+            info = json.loads((file.metadata() or {}).get('mmppvit', '{}'))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as err:
+        raise ValueError(f'{path} is not a .safetensors file, or a damaged one: {err}') from err
+    found = info.get('format'), info.get('version')
+    if found != (f'mmppvit-{kind}', _VERSION):
+        raise ValueError(f'{path} is of format {found[0]}, version {found[1]}; expected '
+                         f'mmppvit-{kind}, version {_VERSION}, as the tool of this version of '
+                         'mmppvit writes it')
+    return tensors, info
+
+
+def split_detector(model: dict, state: dict[str, Tensor],
+                   dataset_meta: dict | None = None) -> tuple[tuple, tuple]:
+    """Take a detector apart behind its backbone.
+
+    Args:
+        model (dict): Config of a detector with a PEViT, as ``cfg.model``.
+        state (dict[str, Tensor]): Its weights, all of them.
+        dataset_meta (dict, optional): ``classes``, and ``palette`` if there is one.
+
+    Returns:
+        tuple[tuple, tuple]: Tensors and info, for :func:`write_part`, of the backbone half and
+        of the head half. The former says nothing of classes, data or keys.
+
+    Raises:
+        TypeError: Backbone or data preprocessor are of a kind that cannot be split off.
+        ValueError: The weights are not those of this config.
+    """
+    model = _without_init(model)
+    detector = _build(model)
+    _check_parts(detector)
+    load_whole(detector, state, 'the checkpoint')
+    weights = detector.state_dict()
+    backbone = {k.removeprefix(_PREFIX): v for k, v in weights.items() if k.startswith(_PREFIX)}
+    head = {k: v for k, v in weights.items() if not k.startswith(_PREFIX)}
+    stem = dict(type='TokenInput', token_stride=detector.backbone.token_stride)
+    preprocessor = model['data_preprocessor']
+    return (backbone, dict(
+        backbone={k: v for k, v in model['backbone'].items() if k != 'type'},
+        preprocessor={k: preprocessor[k] for k in _PREPROCESSING if k in preprocessor})), (
+            head, dict(model=dict(model, backbone=stem), dataset_meta=dataset_meta or {}))
+
+
+def _without_init(node):
+    """Plain copy of a config, less the ``init_cfg``, which name files of another machine."""
+    if isinstance(node, dict):
+        return {k: _without_init(v) for k, v in node.items() if k != 'init_cfg'}
+    if isinstance(node, (list, tuple)):
+        return type(node)(_without_init(v) for v in node)
+    return node
+
+
+def _build(model: dict) -> BaseModel:
+    # Detectors write into their config. The scope is for norms and the like, which mmcv builds.
+    return MODELS.build(ConfigDict(copy.deepcopy(model), _scope_='mmdet')).eval()
+
+
+def _check_parts(detector: BaseModel) -> None:
+    backbone, preprocessor = getattr(detector, 'backbone', None), detector.data_preprocessor
+    if type(backbone) is not PEViT:
+        raise TypeError(f'only detectors with a PEViT can be split, and this backbone is a '
+                        f'{type(backbone).__name__}')
+    if type(preprocessor) is not DetDataPreprocessor:
+        raise TypeError(f'the data preprocessor is a {type(preprocessor).__name__}; the backbone '
+                        'half can only do what DetDataPreprocessor does: set '
+                        "data_preprocessor.type='DetDataPreprocessor'")
+
+
+class BackboneHalf(nn.Module):
+    """Images -> token maps, wherever the computing power is; in the order of the images.
+
+    Args:
+        backbone (dict): Arguments of :class:`PEViT`.
+        preprocessor (dict): Normalization and padding, arguments of ``DetDataPreprocessor``.
+    """
+
+    def __init__(self, backbone: dict, preprocessor: dict) -> None:
+        super().__init__()
+        self.backbone = PEViT(**backbone)
+        self.preprocessor = DetDataPreprocessor(**preprocessor)
+
+    @classmethod
+    def load(cls, path: str | Path) -> BackboneHalf:
+        """The backbone half that ``tools/split_model.py`` wrote, ready to run."""
+        weights, info = read_part(path, 'backbone')
+        half = cls(info['backbone'], info['preprocessor'])
+        half.backbone.load_state_dict(weights)
+        return half.eval()
+
+    @torch.no_grad()
+    def forward(self, images: Sequence[np.ndarray]) -> tuple[Tensor, ...]:
+        """Batch of images -> maps of (B, D, h, w), padded as the whole detector pads them.
+
+        Args:
+            images (Sequence[ndarray]): (H, W, 3) uint8 in BGR, of any shapes.
+
+        Raises:
+            TypeError: One is not such an array.
+        """
+        for image in images:
+            if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
+                raise TypeError(f'images must be uint8 arrays of (H, W, 3), got '
+                                f'{getattr(image, "dtype", type(image).__name__)} of shape '
+                                f'{getattr(image, "shape", None)}')
+        # Moving a module does not tell the preprocessors in it.
+        self.preprocessor.to(next(self.backbone.parameters()).device)
+        inputs = [torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1))) for x in images]
+        return self.backbone(self.preprocessor(dict(inputs=inputs))['inputs'])
+
+
+class HeadHalf(nn.Module):
+    """Token maps -> detections, by whoever may know them and, if the order is keyed, has the key.
+
+    Args:
+        model (dict): Config of a detector with a ``TokenInput`` as backbone. It names the code
+            that runs: take head files, like configs, only from those you trust.
+        dataset_meta (dict): ``classes``, and ``palette`` if there is one.
+    """
+
+    def __init__(self, model: dict, dataset_meta: dict) -> None:
+        super().__init__()
+        self.detector = _build(model)
+        self.dataset_meta = dataset_meta
+
+    @classmethod
+    def load(cls, path: str | Path) -> HeadHalf:
+        """The head half that ``tools/split_model.py`` wrote, ready to run."""
+        weights, info = read_part(path, 'head')
+        half = cls(info['model'], info['dataset_meta'])
+        half.detector.load_state_dict(weights)
+        return half.eval()
+
+    @torch.no_grad()
+    def predict(self, maps: Sequence[Tensor], metainfos: Sequence[dict]) -> list[DetDataSample]:
+        """Detections in the frame of the plain images.
+
+        Args:
+            maps (Sequence[Tensor]): (B, D, h, w) of the backbone half, with the batch's padding.
+            metainfos (Sequence[dict]): For each image ``img_shape``, ``ori_shape`` and
+                ``scale_factor``, and ``patch_order`` for a keyed detector.
+
+        Returns:
+            list[DetDataSample]: With ``pred_instances``.
+
+        Raises:
+            ValueError: Maps and metainfos are not of the same images.
+        """
+        if any(len(x) != len(metainfos) for x in maps):
+            raise ValueError(f'{len(metainfos)} metainfos for maps of {[len(x) for x in maps]} '
+                             'images')
+        device = next(self.detector.parameters()).device
+        samples = [self._sample(meta, maps[0].shape[2:]) for meta in metainfos]
+        return self.detector(tuple(x.to(device) for x in maps), samples, mode='predict')
+
+    def _sample(self, meta: dict, grid: tuple[int, int]) -> DetDataSample:
+        """With the shapes that the detector's data preprocessor adds."""
+        missing = {'img_shape', 'ori_shape', 'scale_factor'} - set(meta)
+        if missing:
+            raise ValueError(f'metainfo lacks {sorted(missing)}: name them in the meta_keys of '
+                             "the pipeline's last step")
+        stride = self.detector.backbone.token_stride
+        divisor = self.detector.data_preprocessor.pad_size_divisor
+        batch_shape = tuple(side * stride for side in grid)
+        if any(x > y for x, y in zip(meta['img_shape'][:2], batch_shape, strict=True)):
+            raise ValueError(f'an image of {tuple(meta["img_shape"])} does not fit maps of '
+                             f'{tuple(grid)} cells of {stride} pixels: they are of another image')
+        pad_shape = tuple(-(-side // divisor) * divisor for side in meta['img_shape'][:2])
+        return DetDataSample(metainfo=dict(
+            meta, batch_input_shape=batch_shape, pad_shape=pad_shape))

@@ -1,0 +1,64 @@
+"""The transformers put patches back whose color tells their place, and unmix."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmppvit.attacks import Budget, BudgetExceeded
+from mmppvit.attacks.attackers.thumbnail import ThumbnailAttacker
+from mmppvit.attacks.attackers.vit_attacker import PositionNetwork, ViTAttacker, assign_places
+from mmppvit.encryption import Scheme
+from tests.attacks.reconstruction_cases import drawn_images, make_pairs, psnr
+
+
+def _maps(count: int) -> list[np.ndarray]:
+    """Blue tells the row and green the column; red is noise."""
+    rng = np.random.default_rng(0)
+    imgs = []
+    for _ in range(count):
+        img = rng.integers(0, 256, (96, 128, 3), np.uint8)
+        img[..., 0] = np.linspace(20, 235, 96)[:, None]
+        img[..., 1] = np.linspace(20, 235, 128)
+        imgs.append(img)
+    return imgs
+
+
+@pytest.mark.parametrize('scheme', [Scheme('shuffle', grid=1), Scheme('mix+shuffle')])
+def test_places_that_colors_tell_are_found(scheme):
+    pairs = make_pairs(scheme, _maps(6))
+    attacker = ViTAttacker(scheme, max_steps=50, depth=2)
+    attacker.fit(pairs[1:], Budget())
+    found = attacker.recover(pairs[0].encrypted)
+    assert np.mean(found.order == pairs[0].order) > .9
+    assert found.img.shape == pairs[0].plain.shape
+
+
+def test_the_assignment_is_the_likeliest_permutation():
+    net = PositionNetwork(8, 64, 1, bins=8)
+    rows, cols = 3, 5
+    order = np.random.default_rng(0).permutation(rows * cols)
+    shares = [net.places(count).numpy() for count in (rows, cols)]
+    scores = np.log(np.stack([shares[0][order // cols], shares[1][order % cols]], 1) + 1e-3)
+    np.testing.assert_array_equal(assign_places(scores, rows, cols, *shares), order)
+    # Two that claim one place: the surer one has it, and every place is used once.
+    scores[0] = .5 * scores[1]
+    assert sorted(assign_places(scores, rows, cols, *shares)) == list(range(rows * cols))
+
+
+def test_shares_of_classes_sum_to_one():
+    for count in (1, 7, 32, 83):
+        np.testing.assert_allclose(PositionNetwork(8, 64, 1).places(count).sum(1), 1, rtol=1e-5)
+
+
+def test_it_unmixes_better_than_the_thumbnail():
+    scheme = Scheme()
+    pairs = make_pairs(scheme, drawn_images(16))
+    attacker = ViTAttacker(scheme, max_steps=40, depth=2)
+    attacker.fit(pairs[3:], Budget())
+    assert psnr(attacker, pairs[:3]) > psnr(ThumbnailAttacker(scheme), pairs[:3]) + .5
+
+
+def test_no_time_no_transformer():
+    scheme = Scheme('mix+shuffle')
+    with pytest.raises(BudgetExceeded):
+        ViTAttacker(scheme).fit(make_pairs(scheme, drawn_images(3, 32, 32)), Budget(1e-6))
