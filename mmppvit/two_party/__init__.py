@@ -1,0 +1,1 @@
+"""Detectors run by two parties: a host without the key, and the owner."""

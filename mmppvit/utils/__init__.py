@@ -1,0 +1,1 @@
+"""Files, folders and configs: what several packages share."""

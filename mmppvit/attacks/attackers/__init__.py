@@ -1,0 +1,1 @@
+"""Attackers: each reconstructs plain images, or the order of patches, from encrypted images."""

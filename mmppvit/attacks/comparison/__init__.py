@@ -1,0 +1,1 @@
+"""Schemes compared by privacy and detector mAP."""

@@ -1,0 +1,1 @@
+"""Judges: what detectors of plain images still find on reconstructed ones."""

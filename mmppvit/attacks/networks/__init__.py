@@ -1,0 +1,1 @@
+"""Networks that learned attackers share, and how these are trained."""

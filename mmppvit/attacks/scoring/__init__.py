@@ -1,0 +1,1 @@
+"""Scores of reconstructed images and patch orders, with intervals."""

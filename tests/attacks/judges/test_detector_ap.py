@@ -32,7 +32,7 @@ def setting(tmp_path_factory) -> SimpleNamespace:
     drawn = write_synthetic_shapes(root / 'set', 1, 5, (96, 80))
     ann = json.loads((drawn / 'annotations/instances_val2017.json').read_text())
     classes = tuple(item['name'] for item in ann['categories'])
-    config = Path(__file__).resolve().parents[2] / 'configs/bccd/atss_pevit-tiny_plain_bccd.py'
+    config = Path(__file__).resolve().parents[3] / 'configs/bccd/atss_pevit-tiny_plain_bccd.py'
     cfg = Config.fromfile(str(config))
     cfg.merge_from_dict(dict(model=dict(
         backbone=dict(arch=dict(_delete_=True, embed_dims=24, num_layers=1, num_heads=2)),

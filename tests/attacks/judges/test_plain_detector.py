@@ -15,7 +15,7 @@ from mmengine.logging import HistoryBuffer
 
 from mmppvit.attacks.judges.plain_detector import describe_detector, load_detector
 
-CONFIG = Path(__file__).resolve().parents[2] / 'configs/bccd/atss_pevit-tiny_plain_bccd.py'
+CONFIG = Path(__file__).resolve().parents[3] / 'configs/bccd/atss_pevit-tiny_plain_bccd.py'
 
 
 @pytest.fixture(scope='module')
