@@ -5,12 +5,13 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n 2
 DEMO_ARGS ?=
 
-.PHONY: help setup demo test lint format doctor clean
+.PHONY: help setup demo test lint format doctor docs clean
 
 help:
 	@echo 'make demo    train and evaluate a detector on mixed images that it draws itself'
 	@echo 'make test    run the test suite'
 	@echo 'make lint    run the linter          make format  let it mend what it can'
+	@echo 'make docs    build the documentation into docs/_build/html, warnings are errors'
 	@echo 'make doctor  say what is installed, and what is broken'
 	@echo 'make setup   only install, into $(VENV); the others do it when it is needed'
 
@@ -34,6 +35,13 @@ format: $(READY)
 
 doctor: $(READY)
 	@$(BIN)/python tools/doctor.py
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache

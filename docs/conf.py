@@ -1,0 +1,50 @@
+"""Sphinx: ``make docs`` builds docs/_build/html; a warning is an error."""
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import mmppvit
+import mmppvit.register  # noqa: F401, what the reference documents has to be importable
+
+project = 'mmppvit'
+author = 'the mmppvit developers'
+project_copyright = 'the mmppvit developers, Apache-2.0'
+version = release = mmppvit.__version__
+
+extensions = [
+    'myst_nb',
+    'sphinx.ext.autodoc',
+    'sphinx.ext.autosummary',
+    'sphinx.ext.napoleon',
+    'sphinx.ext.viewcode',
+    'sphinx_copybutton',
+    'sphinx_design',
+]
+exclude_patterns = ['_build', 'jupyter_execute']
+templates_path = ['_templates']
+
+html_theme = 'furo'
+html_title = f'mmppvit {release}'
+html_static_path = []
+html_theme_options = dict(navigation_with_keys=True)
+
+myst_enable_extensions = ['colon_fence', 'deflist']
+myst_heading_anchors = 3
+# Links to files of the source tree are checked by tests/test_docs.py; here they are plain text.
+suppress_warnings = ['myst.xref_missing'] if os.environ.get('MMPPVIT_DOCS_LAX') else []
+
+nb_execution_mode = os.environ.get('MMPPVIT_DOCS_EXECUTE', 'auto')
+nb_execution_raise_on_error = True
+nb_execution_timeout = 240
+
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = False
+autodoc_typehints = 'none'  # docstrings give types, shapes and units
+autodoc_member_order = 'bysource'
+autodoc_default_options = {'members': True, 'show-inheritance': True, 'ignore-module-all': False}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
