@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import mmppvit
-import mmppvit.register  # noqa: F401, what the reference documents has to be importable
+import mmppvit.register
 
 project = 'mmppvit'
 author = 'the mmppvit developers'
