@@ -38,6 +38,7 @@ suppress_warnings = ['myst.xref_missing'] if os.environ.get('MMPPVIT_DOCS_LAX') 
 nb_execution_mode = os.environ.get('MMPPVIT_DOCS_EXECUTE', 'auto')
 nb_execution_raise_on_error = True
 nb_execution_timeout = 240
+nb_output_stderr = 'remove'
 
 autosummary_generate = True
 autosummary_ignore_module_all = False
