@@ -80,7 +80,7 @@ def read_point(name: str, report: Path, score: str) -> Point:
     """
     path = report / 'report.json' if report.is_dir() else report
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(), object_hook=_in_present_words)
         scheme = read_scheme(data['scheme'])
         done = [row for row in data['rows'] if row['status'] == 'done']
         failed = [row['name'] for row in data['rows']
@@ -98,6 +98,11 @@ def read_point(name: str, report: Path, score: str) -> Point:
                          'what leaks')
     return Point(name, _checked_map(score), success, scheme.name in BASELINES, victims,
                  tuple(failed), detector)
+
+
+def _in_present_words(entry: dict) -> dict:
+    """Keys of reports as they are called now; older reports spell one the British way."""
+    return {{'neighbours': 'neighbors'}.get(key, key): value for key, value in entry.items()}
 
 
 def _success(data: Mapping, shuffled: bool, done: Sequence[Mapping]) -> dict[str, Reached]:
