@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import hypothesis
 import pytest
@@ -14,6 +16,7 @@ import mmppvit.register  # noqa: F401
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed import SealJob, seal_dataset
+from tests.warm_python import run_warm_python
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,6 +59,12 @@ def configs() -> Path:
 def tools() -> Path:
     """Folder of the command-line tools."""
     return ROOT / 'tools'
+
+
+@pytest.fixture(scope='session')
+def run_python() -> Callable[..., CompletedProcess]:
+    """``run_python(SCRIPT, '--option', cwd=...)``: a child that has imported MMDetection."""
+    return run_warm_python
 
 
 @dataclass(frozen=True)
