@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mmppvit.attacks.attackers.interface import Pair
-from mmppvit.encryption import LEARNED, Key, Scheme, pad_to_patches, unshuffle_patches
+from mmppvit.encryption import Key, Scheme, pad_to_patches, unshuffle_patches
 from mmppvit.sealed import Manifest, SealedImage
 from mmppvit.sealed.image_files import decode_image, path_within
 
@@ -84,7 +84,7 @@ def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None 
         image = images[index]
         try:
             plain = _read_plain(Path(plain_dir), image)
-            compare = manifest.scheme.name != LEARNED or place < _COMPARED
+            compare = not manifest.scheme.needs_protector or place < _COMPARED
             pair = _sealed_pair(manifest, image, plain, key, compare)
             digest = hashlib.sha256(plain).digest()
             if place < num_victims:
@@ -102,7 +102,7 @@ def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None 
 
 
 def _as_attacked(scheme: Scheme, protector: str | Path | None) -> Scheme:
-    if scheme.name != LEARNED:
+    if not scheme.needs_protector:
         if protector is not None:
             raise ValueError(f'scheme {scheme.name} has no protector: leave --protector out')
         return scheme
@@ -139,7 +139,7 @@ def _read_plain(folder: Path, image: SealedImage) -> np.ndarray:
 def _sealed_pair(manifest: Manifest, image: SealedImage, plain: np.ndarray,
                  key: Key | None, compare: bool) -> Pair:
     encrypted = decode_image(manifest.read(image))
-    if manifest.scheme.name == LEARNED:
+    if manifest.scheme.needs_protector:
         encrypted = pad_to_patches(encrypted, manifest.scheme.patch_size)
     order = None
     if key is not None and manifest.scheme.shuffles:
@@ -161,17 +161,17 @@ def _is_same(scheme: Scheme, plain: np.ndarray, encrypted: np.ndarray,
     own = scheme.in_order(plain)
     if order is not None:
         encrypted = unshuffle_patches(encrypted, scheme.side, order)
-    elif scheme.shuffles or scheme.name == 'noise':
+    elif scheme.shuffles or scheme.noisy:
         encrypted, own = (np.sort(img.reshape(-1, 3), axis=0) for img in (encrypted, own))
     allowed = _SAME
-    if scheme.name == LEARNED:  # its images may have little contrast, and are all alike then
+    if scheme.needs_protector:  # its images may have little contrast, and are all alike then
         encrypted, own = (img[:plain.shape[0], :plain.shape[1]] for img in (encrypted, own))
         allowed = min(_SAME, max(.25 * float(own.std((0, 1)).mean()), .5))
     return float(cv2.absdiff(encrypted, own).mean()) <= allowed
 
 
 def _own_pair(scheme: Scheme, pair: Pair, plain: np.ndarray, key: Key) -> Pair:
-    if scheme.name == LEARNED:  # there is no key: the network gives the attacker the same file
+    if scheme.needs_protector:  # there is no key: the network gives the attacker the same file
         return replace(pair, order=None)
     # Padding comes after blurring and before mixing, so the scheme has to see it unpadded.
     encrypted = scheme.encrypt(plain, key if scheme.shuffles else None, pair.name)

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mmppvit.encryption import LEARNED, Scheme
+from mmppvit.encryption import Change, Scheme
 
 __all__ = ['check_commutes']
 
 _SCALE = ('rescaling does not commute with sealing: seal at the scales you train at '
           '(tools/encrypt_dataset.py --scale) and choose with scale= of the data set')
-_COLOUR = 'use RandomAffineColor'
+_COLOR = 'use RandomAffineColor'
 _DONE = 'the files are encrypted already: leave it out'
 _INSTEAD = {
     **dict.fromkeys(('Resize', 'RandomResize', 'RandomChoiceResize', 'ResizeShortestEdge',
@@ -25,20 +25,18 @@ _INSTEAD = {
     **dict.fromkeys(('PhotoMetricDistortion', 'YOLOXHSVRandomAug', 'ColorTransform', 'Color',
                      'Brightness', 'Contrast', 'Sharpness', 'Solarize', 'SolarizeAdd', 'Posterize',
                      'Equalize', 'AutoContrast', 'Invert', 'Corrupt', 'AutoAugment', 'RandAugment',
-                     'AugMix', 'Albu'), _COLOUR),
+                     'AugMix', 'Albu'), _COLOR),
     'Pad': 'set data_preprocessor.pad_size_divisor',
-    **dict.fromkeys(('MixSubPatches', 'CenterPatches', 'GaussianBlurImage', 'PixelateImage',
-                     'DownsampleImage', 'AddNoiseImage'), _DONE),
 }
-_NEED_LAYOUT = {'RandomFlip', 'RandomRotate90', 'PatchAlignedRandomCrop',
-                'PatchAlignedRandomShift', 'PatchAlignedMosaic'}
-_ALIGNED = {'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PatchAlignedMosaic'}
+_CHANGES = {'RandomFlip': Change.TURN}  # of MMDetection; steps of this package say it themselves
 
 
 def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None = None) -> None:
     """Refuse pipeline steps that do not commute with ``scheme``.
 
-    Steps that are not known here, such as a user's own, pass.
+    Steps of this package say what they do: ``encrypts = True``, or ``change``, a
+    :class:`mmppvit.encryption.Change`, of which the scheme knows whether it commutes. A user's own
+    may say so as well; those that say nothing and are not known here pass.
 
     Args:
         transforms (Iterable): Built steps; those within wrappers are looked at as well.
@@ -52,14 +50,11 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
     shuffled = scheme.shuffles if shuffled is None else shuffled
     for step in _flatten(transforms):
         name = type(step).__name__
-        if name in _INSTEAD:
-            raise ValueError(f'{name} cannot be used on images sealed with scheme '
-                             f'{scheme.name}: {_INSTEAD[name]}')
-        reason = _not_for_scheme(name, scheme)
+        reason, change = _obstacle(step, scheme), _change(step)
         if reason is not None:
             raise ValueError(f'{name} cannot be used on images sealed with scheme '
                              f'{scheme.name}: {reason}')
-        if name in _NEED_LAYOUT and shuffled:
+        if change in (Change.TURN, Change.CROP) and shuffled:
             raise ValueError(f'{name} needs the layout, and the patches are shuffled: put '
                              'UnshufflePatches before it and ShufflePatches after')
         shuffled = {'UnshufflePatches': False, 'ShufflePatches': True}.get(name, shuffled)
@@ -72,18 +67,18 @@ def check_commutes(transforms: Iterable, scheme: Scheme, shuffled: bool | None =
                          'backbone would see the layout. Put ShufflePatches before the packing')
 
 
-def _not_for_scheme(name: str, scheme: Scheme) -> str | None:
-    """Why a step that commutes with mixing does not commute with another scheme."""
-    if scheme.name == LEARNED and name in {*_NEED_LAYOUT, 'RandomAffineColor'}:
-        return 'a protection network commutes with nothing: leave it out'
-    if scheme.name == 'blur' and name in _ALIGNED:
-        return 'what is cut away has been blurred into what stays'
-    if scheme.name == 'pixelate' and name in _ALIGNED and scheme.patch_size % scheme.strength:
-        return (f'blocks of {scheme.strength:g} pixels do not divide patches of '
-                f'{scheme.patch_size}, so it would cut them up')
-    if scheme.name == 'noise' and name == 'RandomAffineColor':
-        return 'it would change the noise as well'
-    return None
+def _change(step: object) -> Change | None:
+    return getattr(step, 'change', _CHANGES.get(type(step).__name__))
+
+
+def _obstacle(step: object, scheme: Scheme) -> str | None:
+    """Why a step has no meaning on images of ``scheme``; None if it has."""
+    name, change = type(step).__name__, _change(step)
+    if name in _INSTEAD:
+        return _INSTEAD[name]
+    if getattr(step, 'encrypts', False) and name != 'ShufflePatches':
+        return _DONE
+    return None if change is None else scheme.obstacle(change)
 
 
 def _flatten(steps: Iterable) -> Iterator:

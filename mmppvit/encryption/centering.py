@@ -3,12 +3,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmppvit.encryption.levels import CONTRAST, CONTRAST_FLOOR, MIDDLE_LEVEL
 from mmppvit.encryption.patches import check_whole_patches
 
 __all__ = ['center_patches']
-
-_LEVEL = 128  # where a patch without its mean is put
-_CONTRAST, _FLOOR = 40., 8.  # of a normalized patch; the floor keeps flat ones from being noise
 
 
 def center_patches(img: np.ndarray,
@@ -53,7 +51,7 @@ def center_patches(img: np.ndarray,
     if normalize:
         out = _normalized(lines, total, count, strength)
     else:
-        offset = np.floor(strength * (_LEVEL - total / count) + .5).astype(np.int16)
+        offset = np.floor(strength * (MIDDLE_LEVEL - total / count) + .5).astype(np.int16)
         out = lines + offset[:, None, :, None]
         np.clip(out, 0, 255, out=out)
     return out.astype(np.uint8).reshape(img.shape)
@@ -64,8 +62,8 @@ def _normalized(lines: np.ndarray, total: np.ndarray, count: int, strength: floa
     mean = total / count
     squares = np.square(lines, dtype=np.uint32).sum(1).sum(2, dtype=np.uint64)
     variance = (squares / count - mean**2).mean(2, keepdims=True)
-    gain = _CONTRAST / (np.sqrt(np.maximum(variance, 0)) + _FLOOR)
-    bias = _LEVEL + (1 - strength) * (mean - _LEVEL) - gain * mean
+    gain = CONTRAST / (np.sqrt(np.maximum(variance, 0)) + CONTRAST_FLOOR)
+    bias = MIDDLE_LEVEL + (1 - strength) * (mean - MIDDLE_LEVEL) - gain * mean
     out = lines * gain.astype(np.float32)[:, None, :, None]
     out += bias.astype(np.float32)[:, None, :, None]
     return np.clip(np.rint(out, out=out), 0, 255, out=out)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmppvit.encryption.levels import MIDDLE_LEVEL
 from mmppvit.encryption.patches import check_whole_patches, split_patches
 
 __all__ = ['blank_patches', 'erode_patches', 'shuffle_patches', 'unshuffle_patches']
@@ -42,7 +43,7 @@ def unshuffle_patches(img: np.ndarray, side: int, order: np.ndarray) -> np.ndarr
     return shuffle_patches(img, side, inverse)
 
 
-def erode_patches(img: np.ndarray, side: int, border: int, value: int = 128) -> np.ndarray:
+def erode_patches(img: np.ndarray, side: int, border: int, value: int = MIDDLE_LEVEL) -> np.ndarray:
     """Cut a border away from every patch: its pixels become ``value`` for good.
 
     A jigsaw solver compares the borders of patches, so a gap between them makes its work harder.
@@ -71,7 +72,8 @@ def erode_patches(img: np.ndarray, side: int, border: int, value: int = 128) -> 
     return out
 
 
-def blank_patches(img: np.ndarray, side: int, which: np.ndarray, value: int = 128) -> np.ndarray:
+def blank_patches(img: np.ndarray, side: int, which: np.ndarray,
+                  value: int = MIDDLE_LEVEL) -> np.ndarray:
     """Drop patches: those counted in ``which`` become ``value`` for good.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mmppvit.encryption import BASELINES, DERIVATIONS, LEARNED, Key, Scheme, read_scheme
+from mmppvit.encryption import DERIVATIONS, Key, Scheme, read_scheme
 from mmppvit.sealed.image_files import is_safe_name, path_within
 from mmppvit.utils.atomic import write_atomic
 
@@ -259,7 +259,7 @@ def _parse(data: dict, root: Path) -> Manifest:
 
 def _version(scheme: Scheme) -> int:
     """The oldest version that has the scheme, so that as many readers as can be know it."""
-    return 3 if scheme.name == LEARNED else 2 if scheme.name in BASELINES else 1
+    return scheme.format_version
 
 
 def _is_digest(value: object) -> bool:

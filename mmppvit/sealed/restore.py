@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmppvit.encryption import BASELINES, LEARNED, Key, Scheme, unshuffle_patches
+from mmppvit.encryption import Key, Scheme, unshuffle_patches
 from mmppvit.sealed.image_files import decode_image, encode_image
 from mmppvit.sealed.manifest import ANNOTATIONS, Manifest, SealedImage
 from mmppvit.utils.atomic import write_atomic
@@ -17,22 +17,7 @@ __all__ = ['check_restorable', 'restore_dataset', 'restore_image']
 
 def check_restorable(scheme: Scheme) -> None:
     """Raise ValueError, with the reason, unless a key brings the plain image back."""
-    reasons = []
-    if scheme.mixes:
-        reasons.append(f'mixing keeps 1 of {scheme.grid**2} numbers, and no key brings the others '
-                       'back')
-    elif scheme.shrinks:
-        reasons.append(f'downsampling keeps 1 of {scheme.grid**2} numbers')
-    elif scheme.name in BASELINES:
-        reasons.append('it has no key')
-    elif scheme.name == LEARNED:
-        reasons.append('a protection network has no inverse')
-    if scheme.centers:
-        reasons.append('centering took the means of the patches away')
-    if scheme.erode:
-        reasons.append('the borders of the patches were cut away')
-    if scheme.drop:
-        reasons.append(f'{scheme.drop:.0%} of the patches were dropped')
+    reasons = scheme.losses()
     if reasons:
         raise ValueError(f'scheme {scheme.name} cannot be undone: {"; ".join(reasons)}. Only '
                          'shuffle, without erode and drop, is restorable')

@@ -6,20 +6,11 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
-from mmppvit.encryption import (
-    BASELINES,
-    LEARNED,
-    Key,
-    Scheme,
-    shuffle_patches,
-    split_patches,
-)
+from mmppvit.encryption import Key
 from mmppvit.sealed.image_files import decode_image
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealedImage
 
-__all__ = ['blockiness', 'disorder', 'looks_plain', 'metadata_of', 'verify_sealed']
+__all__ = ['metadata_of', 'verify_sealed']
 
 # What pixels need. Everything else can carry text, a thumbnail or a place.
 _PNG_CHUNKS = {b'IHDR', b'IDAT', b'IEND'}
@@ -95,7 +86,7 @@ def _check_image(manifest: Manifest, image: SealedImage) -> Iterator[str]:
     extra = metadata_of(content)
     if extra:
         yield f'{image.file}: carries metadata ({", ".join(extra)})'
-    if looks_plain(img, manifest.scheme):
+    if manifest.scheme.looks_plain(img):
         yield (f'{image.file}: looks as if it had not been encrypted with scheme '
                f'{manifest.scheme.name}')
 
@@ -136,95 +127,3 @@ def _webp_chunks(content: bytes) -> Iterator[bytes]:
         start += 8 + length + length % 2
     if start != len(content):
         yield b'data after the end'
-
-
-def blockiness(img: np.ndarray, side: int) -> float:
-    """Mean step over the borders of patches as a multiple of the mean step within them.
-
-    About 1 for an image that was not encrypted, or not with patches of this side; infinite where
-    it says nothing: for images without texture, and for noise, whose steps are large everywhere.
-
-    Args:
-        img (ndarray): uint8, (H, W, C), sides multiples of ``side``.
-        side (int): Side of a patch in pixels, 2 or more.
-    """
-    over, within = [], []
-    for turned in (img, img.swapaxes(0, 1)):
-        steps = np.abs(np.diff(turned.astype(np.int16), axis=0)).mean(axis=(1, 2))
-        at_border = np.arange(1, len(turned)) % side == 0
-        over += steps[at_border].tolist()
-        within += steps[~at_border].tolist()
-    spread = img.std(axis=(0, 1)).mean()
-    if not over or spread < 4 or not 0 < np.mean(within) < .7 * spread:
-        return np.inf
-    return float(np.mean(over) / np.mean(within))
-
-
-def disorder(img: np.ndarray, side: int) -> float:
-    """Mean step over the borders of patches as a share of what it is in a random order.
-
-    About 1 for shuffled patches, well below where neighbors are still neighbors, mixed or not;
-    infinite where it says nothing: for images without texture or of few patches.
-
-    Args:
-        img (ndarray): uint8, (H, W, C), sides multiples of ``side``.
-        side (int): Side of a patch in pixels.
-    """
-    count = img.shape[0] // side * (img.shape[1] // side)
-    if count < _ENOUGH_PATCHES or img.std(axis=(0, 1)).mean() < 4:
-        return np.inf
-    rng = np.random.default_rng(0)
-    at_random = [_step_at_borders(shuffle_patches(img, side, rng.permutation(count)), side)
-                 for _ in range(2)]
-    return _step_at_borders(img, side) / np.mean(at_random)
-
-
-def _step_at_borders(img: np.ndarray, side: int) -> float:
-    steps = [np.abs(turned[side::side].astype(np.int16) - turned[side - 1:-1:side]).mean()
-             for turned in (img, img.swapaxes(0, 1)) if len(turned) > side]
-    return float(np.mean(steps))
-
-
-def looks_plain(img: np.ndarray, scheme: Scheme) -> bool:
-    """Whether an image lacks the marks of its scheme.
-
-    Eroded patches have gray borders, centered ones means near 128, unless their texture saturates.
-    Of shuffled patches the neighbors are strangers, and mixed ones do not continue each other.
-    Whether centered patches are shuffled, and whether some were dropped, is not judged. Pixelated
-    images are of one color in every block; blur, noise, smaller size and learned protection
-    are not judged.
-    """
-    patches = split_patches(img, scheme.side)
-    if scheme.erode:
-        gray = patches == 128
-        gray[:, :, scheme.erode:-scheme.erode, scheme.erode:-scheme.erode] = True
-        return not gray.all()
-    if scheme.centers:
-        saturated = ((patches == 0) | (patches == 255)).any((2, 3))
-        # Rounding moves the mean by up to half a level.
-        allowed = (1 - scheme.center_strength) * 128 + 1
-        return bool((np.abs(patches.mean((2, 3)) - 128) > allowed)[~saturated].any())
-    if scheme.shuffles:  # what was dropped lies together
-        return not scheme.drop and disorder(img, scheme.side) < _ORDERED_BELOW
-    if scheme.name == 'pixelate':
-        return not _has_blocks(img, int(scheme.strength), scheme.patch_size)
-    if scheme.name in (*BASELINES, LEARNED):
-        return False
-    return scheme.side > 1 and blockiness(img, scheme.side) < _PLAIN_BELOW
-
-
-def _has_blocks(img: np.ndarray, block: int, padding: int) -> bool:
-    """Whether all blocks that end more than ``padding`` before the border are of one color."""
-    rows, cols = (max(size - padding, 0) // block for size in img.shape[:2])
-    if not rows or not cols:
-        return True
-    blocks = split_patches(img[:rows * block, :cols * block], block)
-    return bool((blocks == blocks[:, :, :1, :1]).all())
-
-
-# 111 photographs: in order up to 0.50, mixed or not, with patches of 8 and 16 pixels; shuffled from
-# 0.966.
-_ORDERED_BELOW, _ENOUGH_PATCHES = .8, 48
-# 90 photographs at two sizes and three patch sizes: mixed from 1.39; shrunk 2 to 4 times below 1.3
-# in 9 of 10.
-_PLAIN_BELOW = 1.3

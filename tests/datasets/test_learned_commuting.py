@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmppvit.datasets import check_commutes
+from mmppvit.datasets import RandomAffineColor, RandomRotate90, check_commutes
 from mmppvit.encryption import LearnedScheme
 
 
@@ -11,10 +11,10 @@ def _step(name: str):
     return type(name, (), {})()
 
 
-@pytest.mark.parametrize('name', ['RandomFlip', 'RandomRotate90', 'RandomAffineColor'])
-def test_what_commutes_with_mixing_does_not(name):
+@pytest.mark.parametrize('step', [_step('RandomFlip'), RandomRotate90(), RandomAffineColor()])
+def test_what_commutes_with_mixing_does_not(step):
     with pytest.raises(ValueError, match='a protection network commutes with nothing'):
-        check_commutes([_step(name)], LearnedScheme(protector='0' * 32))
+        check_commutes([step], LearnedScheme(protector='0' * 32))
 
 
 def test_rescaling_does_not_either():

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from mmppvit.attacks.attackers.interface import Attacker, Budget, BudgetExceeded, Pair, Recovery
 from mmppvit.encryption import (
+    MIDDLE_LEVEL,
     Key,
     Scheme,
     blank_patches,
@@ -51,7 +52,7 @@ def find_order(scheme: Scheme, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -
                              f'and its pair is of shape {encrypted.shape}')
         patches, places = (_vectors(img, scheme.side) for img in (known, encrypted))
         cost = cost + _squared_distances(places, patches)
-        blank &= (places == 128).all(1)
+        blank &= (places == MIDDLE_LEVEL).all(1)
     if scheme.drop:
         cost[blank] = 0.
     return linear_sum_assignment(cost)[1].astype(np.int64)

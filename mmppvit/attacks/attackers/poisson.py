@@ -9,11 +9,9 @@ from scipy.sparse.linalg import splu
 
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Recovery
 from mmppvit.attacks.attackers.thumbnail import patch_means, upsample_means
-from mmppvit.encryption import Scheme, split_patches
+from mmppvit.encryption import MIDDLE_LEVEL, Scheme, split_patches
 
 __all__ = ['PoissonThumbnail']
-
-_LEVEL = 128.  # where centering puts patches
 
 
 class PoissonThumbnail(Attacker):
@@ -38,7 +36,8 @@ class PoissonThumbnail(Attacker):
         ramp = np.arange(side) - (side - 1) / 2
         slope = ramp / max((ramp**2).sum(), 1e-9) * scheme.patch_size / 2
         self._weights = np.concatenate([slope, slope])
-        self._step, self._spread, self._level = self._STEP, self._MEAN, np.full(3, _LEVEL)
+        self._step, self._spread = self._STEP, self._MEAN
+        self._level = np.full(3, float(MIDDLE_LEVEL))
 
     @classmethod
     def not_for(cls, scheme: Scheme) -> str | None:

@@ -5,11 +5,9 @@ import cv2
 import numpy as np
 
 from mmppvit.attacks.attackers.interface import Attacker, Recovery
-from mmppvit.encryption import Scheme, check_whole_patches, split_patches
+from mmppvit.encryption import MIDDLE_LEVEL, Scheme, check_whole_patches, split_patches
 
 __all__ = ['ThumbnailAttacker', 'patch_means', 'uncenter_patches', 'upsample_means']
-
-_LEVEL = 128  # where centering puts patches without means
 
 
 def patch_means(img: np.ndarray, side: int) -> np.ndarray:
@@ -50,7 +48,7 @@ def uncenter_patches(img: np.ndarray, side: int, strength: float,
         raise ValueError(f'center strength {strength} leaves nothing of the means to go by')
     check_whole_patches(img.shape, side)
     means = patch_means(img, side)
-    wanted = _LEVEL + (means - _LEVEL) / (1 - strength)
+    wanted = MIDDLE_LEVEL + (means - MIDDLE_LEVEL) / (1 - strength)
     offset = means - wanted
     if not normalized:
         offset = _whole_offset(means, np.rint(offset), strength)
@@ -62,7 +60,7 @@ def _whole_offset(means: np.ndarray, guess: np.ndarray, strength: float) -> np.n
     """The middle one of the offsets near ``guess`` that centering could have added."""
     reach = int(np.ceil(1 / (1 - strength))) + 1
     offsets = guess[..., None] + np.arange(-reach, reach + 1)
-    added = np.floor(strength * (_LEVEL - (means[..., None] - offsets)) + .5)
+    added = np.floor(strength * (MIDDLE_LEVEL - (means[..., None] - offsets)) + .5)
     fits = added == offsets
     count = fits.sum(-1)
     middle = np.floor((fits * offsets).sum(-1) / np.maximum(count, 1) + .5)

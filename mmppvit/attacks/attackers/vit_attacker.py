@@ -159,9 +159,7 @@ class ViTAttacker(Attacker):
             self._places = None
             if scheme.shuffles:
                 self._places = PositionNetwork(scheme.side, depth=depth)
-            whole = (scheme.name == 'shuffle' and scheme.grid == 1
-                     and not (scheme.erode or scheme.drop))
-            self._pixels = None if whole else PatchNetwork(scheme, depth=depth)
+            self._pixels = None if scheme.restorable else PatchNetwork(scheme, depth=depth)
         self._starter = InitialImage(scheme, ordered=True)
 
     def fit(self, pairs: Sequence[Pair], budget: Budget) -> None:

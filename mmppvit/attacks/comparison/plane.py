@@ -37,7 +37,7 @@ class Point:
         success (dict[str, Reached]): By the keys of :data:`MEASURES`, of the best attacker each,
             between 0 and 1. Without 'neighbors' if an order was shuffled and nobody's guess at it
             was scored, and without 'ap_kept' if no detector looked at what was recovered.
-        baseline (bool): Whether it is one of :data:`BASELINES`.
+        baseline (bool): Whether it is a baseline, see :class:`mmppvit.encryption.Scheme`.
         victims (tuple[str, ...]): Who was attacked.
         failed (tuple[str, ...]): Attackers that did not come to an end.
         detector (str): What tells the detector of 'ap_kept' from others; empty without.

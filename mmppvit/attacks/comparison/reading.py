@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmppvit.attacks.comparison.plane import MEASURES, Point, Reached
 from mmppvit.attacks.report.verdict import LEAST_AP
-from mmppvit.encryption import BASELINES, read_scheme
+from mmppvit.encryption import read_scheme
 
 __all__ = ['parse_point', 'read_map', 'read_point', 'read_points']
 
@@ -96,7 +96,7 @@ def read_point(name: str, report: Path, score: str) -> Point:
     if not done:
         raise ValueError(f'{name}: no attacker of {path} came to an end, so nothing is known of '
                          'what leaks')
-    return Point(name, _checked_map(score), success, scheme.name in BASELINES, victims,
+    return Point(name, _checked_map(score), success, scheme.baseline, victims,
                  tuple(failed), detector)
 
 

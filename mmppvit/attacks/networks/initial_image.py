@@ -9,7 +9,7 @@ import numpy as np
 from mmppvit.attacks.attackers.interface import Budget, Pair
 from mmppvit.attacks.attackers.poisson import PoissonThumbnail
 from mmppvit.attacks.attackers.thumbnail import ThumbnailAttacker, upsample_means
-from mmppvit.encryption import LEARNED, Scheme
+from mmppvit.encryption import Scheme
 
 __all__ = ['InitialImage']
 
@@ -36,7 +36,7 @@ class InitialImage:
 
     def fit(self, pairs: Sequence[Pair]) -> None:
         """Learn from pairs how to integrate, or which colors became which; of pairs in order."""
-        if self.scheme.name == LEARNED:
+        if self.scheme.needs_protector:
             self._colors = _fit_colors(pairs)
         elif self.ordered:
             self._means.fit(pairs, Budget())
@@ -53,7 +53,7 @@ class InitialImage:
             predicted = _color_terms(encrypted) @ self._colors
             return np.clip(predicted, 0, 255).astype(np.float32)
         up = cv2.resize(encrypted, (width, height), interpolation=cv2.INTER_CUBIC)
-        if self.scheme.name == 'noise':
+        if self.scheme.noisy:
             # A bell of this width leaves 5 levels of white noise.
             up = cv2.GaussianBlur(up, (0, 0), max(self.scheme.strength / (2 * np.pi**.5 * 5), .1))
         return up.astype(np.float32)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmppvit.attacks.attackers.interface import Budget, BudgetExceeded, Pair
-from mmppvit.encryption import LEARNED, Key, Scheme
+from mmppvit.encryption import Key, Scheme
 
 __all__ = ['PairSampler', 'part_of', 'seeded', 'split_pairs', 'train']
 
@@ -67,7 +67,7 @@ class PairSampler:
     def __init__(self, scheme: Scheme, pairs: Sequence[Pair], seed: int, turn: bool = True) -> None:
         self.scheme, self.pairs, self.turn = scheme, list(pairs), turn
         self.rng = np.random.default_rng(seed)
-        self._given = self._GIVEN_LEARNED if scheme.name == LEARNED else self._GIVEN
+        self._given = self._GIVEN_LEARNED if scheme.needs_protector else self._GIVEN
 
     def whole(self, pair: Pair) -> Pair:
         """A pair of the image's size, or one patch less: as given, or moved and encrypted."""

@@ -17,7 +17,7 @@ from mmppvit.attacks.report.verdict import verdict
 from mmppvit.attacks.runner import AttackResult, AttackSettings
 from mmppvit.attacks.scoring.image_metrics import ssim
 from mmppvit.attacks.scoring.scores import COLUMNS, as_it_is, mean_image, score_recoveries
-from mmppvit.encryption import LEARNED, Scheme
+from mmppvit.encryption import Scheme
 
 __all__ = ['build_report', 'image_rows']
 
@@ -58,7 +58,7 @@ def build_report(settings: AttackSettings, material: AttackData, results: Sequen
                  untouched) for result in results]
     report = dict(
         sealed=Path(settings.sealed).resolve().name, scheme=scheme.to_dict(),
-        scheme_text=describe(scheme), num_victims=len(material.victims),
+        scheme_text=scheme.describe(), num_victims=len(material.victims),
         num_pairs=len(material.pairs), victims=[victim.name for victim in material.victims],
         skipped=material.skipped, columns=_used_columns(rows, detector is not None), rows=rows,
         as_it_is=untouched,
@@ -128,23 +128,9 @@ def _how(settings: AttackSettings, detector: Mapping[str, str] | None) -> dict[s
     return how
 
 
-def describe(scheme: Scheme) -> str:
-    """A scheme and its parameters in a few words."""
-    if scheme.name == LEARNED:
-        channels = '-'.join(map(str, scheme.unet.get('arch', {}).get('channels', ())))
-        return f'learned, protector {scheme.protector[:8]}, U-Net of {channels} channels'
-    words = [scheme.name, f'patches of {scheme.patch_size} pixels']
-    if scheme.grid > 1:
-        words.append(f'grid {scheme.grid}')
-    for name, value in scheme.to_dict().items():
-        if name not in ('name', 'patch_size', 'grid') and value:
-            words.append(name.replace('_', ' ') + ('' if value is True else f' {value:g}'))
-    return ', '.join(words)
-
-
 def ways_of_use(scheme: Scheme) -> list[tuple[str, str]]:
     """(way of use, what these figures say about it)."""
-    if scheme.name == LEARNED:
+    if scheme.needs_protector:
         return [('Frozen model elsewhere', 'The host of the detector sees these images and finds '
                  'what is in them: everything above applies to it. Whoever gets hold of the '
                  'protector makes pairs and learns from them, as some of these attackers did.')]

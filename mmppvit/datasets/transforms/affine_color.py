@@ -7,6 +7,8 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.registry import TRANSFORMS
 
+from mmppvit.encryption import MIDDLE_LEVEL, Change
+
 __all__ = ['RandomAffineColor']
 
 
@@ -51,6 +53,8 @@ class RandomAffineColor(BaseTransform):
         prob (float): Probability of a change.
     """
 
+    change = Change.COLOR
+
     def __init__(self,
                  gain: tuple[float, float] = (.8, 1.2),
                  bias: tuple[float, float] = (-16, 16),
@@ -93,7 +97,7 @@ class RandomAffineColor(BaseTransform):
             return results
         gain, bias = drawn
         s = self.center_strength
-        levels = np.arange(256)[:, None] * gain + (1 - s) * bias + 128 * s * (1 - gain)
+        levels = np.arange(256)[:, None] * gain + (1 - s) * bias + MIDDLE_LEVEL * s * (1 - gain)
         # One row for each of the 256 values a pixel can have, one column for each channel.
         table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
         results['img'] = cv2.LUT(np.ascontiguousarray(img), table[None]).reshape(img.shape)

@@ -14,6 +14,8 @@ __all__ = ['AddNoiseImage', 'DownsampleImage', 'GaussianBlurImage', 'PixelateIma
 class _SameSize(BaseTransform):
     """A baseline that leaves the size of the image, and so boxes and masks, as they are."""
 
+    encrypts = True
+
     def __init__(self, name: str, strength: float) -> None:
         self.scheme = BaselineScheme(name, patch_size=1, grid=1, strength=strength)
 

@@ -47,6 +47,8 @@ class MixSubPatches(BaseTransform):
         pad_val (dict): Value of padded pixels, ``img`` and ``seg``.
     """
 
+    encrypts = True
+
     def __init__(self,
                  patch_size: int = 16,
                  grid: int = 2,

@@ -14,7 +14,7 @@ from mmppvit.datasets.transforms.geometry import (
     paste,
     place_masks,
 )
-from mmppvit.encryption import check_grid
+from mmppvit.encryption import Change, check_grid
 
 __all__ = ['PatchAlignedMosaic']
 
@@ -65,6 +65,8 @@ class PatchAlignedMosaic(Mosaic):
         patch_size (int): Side of a patch of the plain image, in pixels.
         grid (int): Sub-patches per side that were mixed into one; 1 for plain images.
     """
+
+    change = Change.CROP
 
     # MMCV's `cache_randomness` appends to a list that it would share with, and so spoil for,
     # MMDetection's Mosaic; this is our own.

@@ -22,7 +22,7 @@ from mmppvit.datasets.transforms.geometry import (
     record_homography,
     translation,
 )
-from mmppvit.encryption import check_grid
+from mmppvit.encryption import Change, check_grid
 
 __all__ = ['PatchAlignedRandomCrop', 'PatchAlignedRandomShift']
 
@@ -47,6 +47,8 @@ class PatchAlignedRandomCrop(RandomCrop):
         patch_size (int): Side of a patch of the plain image, in pixels.
         grid (int): Sub-patches per side that were mixed into one; 1 for a plain image.
     """
+
+    change = Change.CROP
 
     def __init__(self,
                  crop_size: tuple,
@@ -135,6 +137,8 @@ class PatchAlignedRandomShift(BaseTransform):
         pad_val (float | dict): Value of emptied patches, ``img`` and ``seg``. Sealing with
             centering of strength s turns a plain value v into ``v + s * (128 - v)``.
     """
+
+    change = Change.CROP
 
     def __init__(self,
                  prob: float = .5,

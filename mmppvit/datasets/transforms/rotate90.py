@@ -15,7 +15,7 @@ from mmdet.structures.bbox import autocast_box_type
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
 from mmppvit.datasets.transforms.geometry import check_sealed, map_polygons, record_homography
-from mmppvit.encryption import check_grid
+from mmppvit.encryption import Change, check_grid
 
 __all__ = ['RandomRotate90']
 
@@ -31,6 +31,7 @@ class RandomRotate90(BaseTransform):
     - gt_masks (BitmapMasks | PolygonMasks) (optional)
     - gt_seg_map (np.uint8) (optional)
     - scale_factor (optional)
+    - sealed (optional)
 
     Modified Keys:
 
@@ -40,6 +41,7 @@ class RandomRotate90(BaseTransform):
     - gt_masks
     - gt_seg_map
     - scale_factor
+    - sealed
 
     Added Keys:
 
@@ -52,6 +54,8 @@ class RandomRotate90(BaseTransform):
         patch_size (int): Side of a patch of the plain image, in pixels.
         grid (int): Sub-patches per side that were mixed into one; 1 for a plain image.
     """
+
+    change = Change.TURN
 
     def __init__(self,
                  prob: float | Sequence[float] = .5,
@@ -96,6 +100,9 @@ class RandomRotate90(BaseTransform):
             results['gt_masks'] = _turn_masks(results['gt_masks'], turns, matrix)
         if results.get('scale_factor') is not None and turns % 2:
             results['scale_factor'] = results['scale_factor'][::-1]
+        if 'sealed' in results and turns % 2:  # a new dict: the data set may keep the old one
+            results['sealed'] = dict(results['sealed'],
+                                     scaled_shape=results['sealed']['scaled_shape'][::-1])
         record_homography(results, matrix)
         return results
 

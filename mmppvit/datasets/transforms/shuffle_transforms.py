@@ -53,6 +53,8 @@ class CenterPatches(_PatchStep):
         grid (int): Sub-patches per side that were mixed into one before this step.
     """
 
+    encrypts = True
+
     def __init__(self,
                  strength: float = 1.,
                  normalize: bool = False,

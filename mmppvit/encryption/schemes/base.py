@@ -2,20 +2,34 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, fields
+from enum import Enum
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from mmppvit.encryption.centering import center_patches
 from mmppvit.encryption.keys import Key, permutation
+from mmppvit.encryption.marks import (
+    continues_over_borders,
+    has_gray_borders,
+    has_middle_means,
+    lies_in_order,
+)
 from mmppvit.encryption.mixing import mix_sub_patches
 from mmppvit.encryption.patches import check_grid, pad_to_patches
 from mmppvit.encryption.shuffling import blank_patches, erode_patches, shuffle_patches
 
-__all__ = ['SCHEMES', 'EncryptedImage', 'Scheme']
+__all__ = ['SCHEMES', 'Change', 'EncryptedImage', 'Scheme']
 
 # Centering without mixing is not offered: a jigsaw solver that ignores offsets undoes it.
 SCHEMES = ('mix', 'shuffle', 'mix+shuffle', 'mix+center', 'mix+center+shuffle')
+
+
+class Change(Enum):
+    """What augmentation does to an image that is encrypted already, see :meth:`Scheme.obstacle`."""
+    TURN = 'flips, and turns by 90 degrees'
+    CROP = 'whole patches that are cut away, moved, or put beside those of other images'
+    COLOR = 'gain and bias of the levels'
 
 
 class EncryptedImage(NamedTuple):
@@ -32,6 +46,13 @@ class EncryptedImage(NamedTuple):
 @dataclass(frozen=True)
 class Scheme:
     """Mix, center, shuffle: those that ``name`` has, in this order.
+
+    A scheme answers for itself: code elsewhere asks it what it does and never for its name, so
+    that another scheme is another subclass and an entry in
+    :mod:`mmppvit.encryption.schemes.scheme_kinds`. Subclasses set ``names``, and where it differs
+    ``format_version`` (the oldest version of the manifest that has them), ``baseline`` (whether
+    people know it from elsewhere and others are compared with it) and ``needs_protector`` (whether
+    a trained network encrypts, for a detector that stays as it is).
 
     Args:
         name (str): One of :data:`SCHEMES`.
@@ -54,6 +75,9 @@ class Scheme:
     erode: int = 0
     drop: float = 0.
     names: ClassVar[tuple[str, ...]] = SCHEMES
+    format_version: ClassVar[int] = 1
+    baseline: ClassVar[bool] = False
+    needs_protector: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.name not in self.names:
@@ -111,12 +135,74 @@ class Scheme:
     @property
     def restorable(self) -> bool:
         """Whether the key brings the padded plain image back, bit for bit."""
-        return self.name == 'shuffle' and not self.erode and not self.drop
+        return not self.losses()
+
+    @property
+    def noisy(self) -> bool:
+        """Whether an image's id changes its pixels, and not their order alone."""
+        return False
 
     @property
     def side(self) -> int:
         """Side of a patch in pixels of the encrypted image."""
         return self.patch_size // self.grid
+
+    def losses(self) -> list[str]:
+        """Why nobody can undo it, one reason each; empty if the key can."""
+        reasons = self._losses_of_hiding()
+        if self.centers:
+            reasons.append('centering took the means of the patches away')
+        if self.erode:
+            reasons.append('the borders of the patches were cut away')
+        if self.drop:
+            reasons.append(f'{self.drop:.0%} of the patches were dropped')
+        return reasons
+
+    def _losses_of_hiding(self) -> list[str]:
+        """What is lost in the first step, before centering."""
+        if not self.mixes:
+            return []
+        return [f'mixing keeps 1 of {self.grid**2} numbers, and no key brings the others back']
+
+    def obstacle(self, change: Change) -> str | None:
+        """Why ``change`` of the encrypted image is not that of the plain one; None if it is.
+
+        Shuffling is not judged here: pipelines undo it where they need the layout.
+        """
+        return None
+
+    def looks_plain(self, img: np.ndarray) -> bool:
+        """Whether an image lacks the marks of this scheme, so that it may not be encrypted at all.
+
+        Eroded patches have gray borders, centered ones means near 128, unless their texture
+        saturates. Of shuffled patches the neighbors are strangers, and mixed ones do not continue
+        each other. Whether centered patches are shuffled, and whether some were dropped, is not
+        judged.
+
+        Args:
+            img (ndarray): uint8, (H, W, C), sides multiples of ``side``.
+        """
+        if self.erode:
+            return not has_gray_borders(img, self.side, self.erode)
+        if self.centers:
+            return not has_middle_means(img, self.side, self.center_strength)
+        if self.shuffles:  # what was dropped lies together
+            return not self.drop and lies_in_order(img, self.side)
+        return self._lacks_marks_of_hiding(img)
+
+    def _lacks_marks_of_hiding(self, img: np.ndarray) -> bool:
+        """Whether an image of patches in order lacks the marks of the first step."""
+        return continues_over_borders(img, self.side)
+
+    def describe(self) -> str:
+        """The scheme and its parameters in a few words."""
+        words = [self.name, f'patches of {self.patch_size} pixels']
+        if self.grid > 1:
+            words.append(f'grid {self.grid}')
+        for name, value in self.to_dict().items():
+            if name not in ('name', 'patch_size', 'grid') and value:
+                words.append(name.replace('_', ' ') + ('' if value is True else f' {value:g}'))
+        return ', '.join(words)
 
     def to_dict(self) -> dict:
         """Every parameter, as JSON has them."""

@@ -15,14 +15,15 @@ from mmppvit.encryption.degradations import (
     downsample,
     pixelate,
 )
+from mmppvit.encryption.marks import has_blocks
 from mmppvit.encryption.patches import pad_to_patches
-from mmppvit.encryption.schemes.base import Scheme
-from mmppvit.encryption.schemes.learned import LEARNED, LearnedScheme
+from mmppvit.encryption.schemes.base import Change, Scheme
 
-__all__ = ['BASELINES', 'BaselineScheme', 'make_scheme', 'read_scheme']
+__all__ = ['BASELINES', 'STRENGTHS', 'BaselineScheme']
 
 BASELINES = ('blur', 'pixelate', 'downsample', 'noise', 'downsample+shuffle')
-_MOST = dict(blur=MAX_BLUR, pixelate=10_000., noise=MAX_NOISE)
+# The most that each of those may have that have a strength.
+STRENGTHS = dict(blur=MAX_BLUR, pixelate=10_000., noise=MAX_NOISE)
 _MEANING = dict(blur='sigma in pixels', pixelate='side of a block in pixels',
                 noise='sigma in levels')
 
@@ -49,10 +50,12 @@ class BaselineScheme(Scheme):
     """
     strength: float = 0.
     names: ClassVar[tuple[str, ...]] = BASELINES
+    format_version: ClassVar[int] = 2
+    baseline: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        most = _MOST.get(self.name)
+        most = STRENGTHS.get(self.name)
         if most is None:
             if self.strength:
                 raise ValueError(f'scheme {self.name} has no strength: it must be 0, not '
@@ -67,6 +70,30 @@ class BaselineScheme(Scheme):
     @property
     def shrinks(self) -> bool:
         return 'downsample' in self.name
+
+    @property
+    def noisy(self) -> bool:
+        return self.name == 'noise'
+
+    def _losses_of_hiding(self) -> list[str]:
+        if self.shrinks:
+            return [f'downsampling keeps 1 of {self.grid**2} numbers']
+        return ['it has no key']
+
+    def obstacle(self, change: Change) -> str | None:
+        """Blur reaches over the borders of patches, blocks of pixels may, and noise has a level."""
+        if self.name == 'blur' and change is Change.CROP:
+            return 'what is cut away has been blurred into what stays'
+        if self.name == 'pixelate' and change is Change.CROP and self.patch_size % self.strength:
+            return (f'blocks of {self.strength:g} pixels do not divide patches of '
+                    f'{self.patch_size}, so it would cut them up')
+        if self.name == 'noise' and change is Change.COLOR:
+            return 'it would change the noise as well'
+        return None
+
+    def _lacks_marks_of_hiding(self, img: np.ndarray) -> bool:
+        """Pixelation leaves blocks of one color; blur, noise and a smaller size are not judged."""
+        return self.name == 'pixelate' and not has_blocks(img, int(self.strength), self.patch_size)
 
     def _hide(self, img: np.ndarray, image_id: str, pad_val: float) -> np.ndarray:
         if self.name == 'blur':
@@ -84,30 +111,3 @@ def _noise_seed(img: np.ndarray, image_id: str) -> bytes:
     digest.update(f'{image_id}\n'.encode(errors='surrogatepass'))
     digest.update(np.ascontiguousarray(img))
     return digest.digest()
-
-
-def make_scheme(name: str, **options) -> Scheme:
-    """The scheme of that name, a baseline or not; a learned one comes from its protector's file.
-
-    Raises:
-        ValueError: There is none, or an option is out of range or has no meaning for it.
-    """
-    if name in BASELINES:
-        return BaselineScheme(name, **options)
-    if options.pop('strength', 0):
-        raise ValueError(f'scheme {name} has no strength; those that have one are {list(_MOST)}')
-    return Scheme(name, **options)
-
-
-def read_scheme(data: dict) -> Scheme:
-    """The scheme in ``data``, which has every parameter and nothing else.
-
-    A learned one has no network yet and cannot encrypt.
-
-    Raises:
-        ValueError: It does not.
-    """
-    name = data.get('name') if isinstance(data, dict) else None
-    kinds = {**dict.fromkeys(BASELINES, BaselineScheme), LEARNED: LearnedScheme}
-    kind = kinds.get(name, Scheme) if isinstance(name, str) else Scheme
-    return kind.from_dict(data)

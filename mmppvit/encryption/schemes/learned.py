@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mmppvit.encryption.patches import pad_to_patches
-from mmppvit.encryption.schemes.base import Scheme
+from mmppvit.encryption.schemes.base import Change, Scheme
 
 __all__ = ['LEARNED', 'LearnedScheme']
 
@@ -49,6 +49,8 @@ class LearnedScheme(Scheme):
     protect: Callable[[np.ndarray], np.ndarray] | None = field(
         default=None, compare=False, repr=False)
     names: ClassVar[tuple[str, ...]] = (LEARNED, )
+    format_version: ClassVar[int] = 3
+    needs_protector: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,6 +62,19 @@ class LearnedScheme(Scheme):
     @classmethod
     def _parameters(cls) -> list[Field]:
         return [field for field in super()._parameters() if field.name != 'protect']
+
+    def _losses_of_hiding(self) -> list[str]:
+        return ['a protection network has no inverse']
+
+    def obstacle(self, change: Change) -> str | None:
+        return 'a protection network commutes with nothing: leave it out'
+
+    def _lacks_marks_of_hiding(self, img: np.ndarray) -> bool:
+        return False  # what a network leaves in an image depends on the network
+
+    def describe(self) -> str:
+        channels = '-'.join(map(str, self.unet.get('arch', {}).get('channels', ())))
+        return f'learned, protector {self.protector[:8]}, U-Net of {channels} channels'
 
     def _hide(self, img: np.ndarray, image_id: str, pad_val: float) -> np.ndarray:
         if self.protect is None:

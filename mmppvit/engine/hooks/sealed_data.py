@@ -12,7 +12,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from mmppvit.datasets import SealedCocoDataset, check_commutes
-from mmppvit.encryption import LEARNED, Scheme
+from mmppvit.encryption import Scheme
 from mmppvit.models import KeyedOrderMixin, ProtectedDetector
 from mmppvit.models.protectors import fingerprint
 
@@ -64,7 +64,7 @@ def _sealed_datasets(dataset, outer=None) -> Iterator[tuple]:
 
 
 def _check_model(scheme: Scheme, root: str, model: nn.Module) -> None:
-    if scheme.name == LEARNED:
+    if scheme.needs_protector:
         return _check_protected(scheme, root, model)
     embed = getattr(getattr(model, 'backbone', None), 'patch_embed', None)
     sizes = getattr(embed, 'patch_size', None), getattr(embed, 'grid', None)

@@ -14,7 +14,7 @@ import mmppvit
 from mmppvit.attacks.attackers.catalogue import ATTACKERS, find_attackers
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.training import PairSampler
-from mmppvit.attacks.report.build import describe, ways_of_use
+from mmppvit.attacks.report.build import ways_of_use
 from mmppvit.attacks.runner import AttackSettings
 from mmppvit.models.protectors import load_protector, protect_image
 from mmppvit.models.protectors.protector_scheme import learned_scheme
@@ -116,5 +116,5 @@ def test_which_attackers_have_a_meaning(settings):
 
 def test_the_report_says_what_it_is(settings):
     scheme = settings.load().scheme
-    assert describe(scheme) == f'learned, protector {scheme.protector[:8]}, U-Net of 4-8 channels'
+    assert scheme.describe() == f'learned, protector {scheme.protector[:8]}, U-Net of 4-8 channels'
     assert ways_of_use(scheme)[0][0] == 'Frozen model elsewhere'

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mmppvit.attacks.report import ImageRow, build_report, image_rows, write_page
-from mmppvit.attacks.report.build import describe, ways_of_use
+from mmppvit.attacks.report.build import ways_of_use
 from mmppvit.attacks.runner import AttackResult
 from mmppvit.encryption import make_scheme
 from tests.attacks.failing import Honest
@@ -186,7 +186,7 @@ def test_other_schemes_and_no_key(sealed, scheme, tmp_path):
      'drop 0.1'),
 ])
 def test_describe(name, options, text):
-    assert describe(make_scheme(name, **options)) == text
+    assert make_scheme(name, **options).describe() == text
 
 
 def test_ways_of_use():

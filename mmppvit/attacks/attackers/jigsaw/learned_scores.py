@@ -15,13 +15,7 @@ from mmppvit.attacks.attackers.jigsaw.compatibility import (
     log_odds_of_logits,
 )
 from mmppvit.attacks.attackers.jigsaw.pieces import Pieces, cut_pieces
-from mmppvit.encryption import (
-    Scheme,
-    center_patches,
-    erode_patches,
-    mix_sub_patches,
-    unshuffle_patches,
-)
+from mmppvit.encryption import MIDDLE_LEVEL, Scheme, unshuffle_patches
 
 __all__ = ['SideBySide', 'fit_side_by_side', 'in_order', 'learned_scores']
 
@@ -64,7 +58,7 @@ class SideBySide(nn.Module):
 
     def forward(self, inner: Tensor, costs: Tensor) -> Tensor:
         """(N, s, s, 3) about 128, (2, N, N) logarithms of costs -> (N, N), -inf on the diagonal."""
-        inner = ((inner - 128) / 64).permute(0, 3, 1, 2)
+        inner = ((inner - MIDDLE_LEVEL) / 64).permute(0, 3, 1, 2)
         one, two = self._embed(inner)
         three, four = self._embed(inner.flip(3))
         logits = (one @ four.T + two @ three.T) * self.scale
@@ -102,10 +96,7 @@ def in_order(pair: Pair, scheme: Scheme) -> np.ndarray:
     """``pair.encrypted`` with the shuffling undone: by its order, or from the plain image."""
     if pair.order is not None:
         return unshuffle_patches(pair.encrypted, scheme.side, pair.order)
-    img = mix_sub_patches(pair.plain, scheme.patch_size, scheme.grid)
-    if scheme.centers:
-        img = center_patches(img, scheme.side, scheme.center_strength, scheme.normalize)
-    return erode_patches(img, scheme.side, scheme.erode)
+    return scheme.in_order(pair.plain, pair.name)
 
 
 def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed: int = 0,

@@ -5,11 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmppvit.encryption import Scheme, split_patches
+from mmppvit.encryption import CONTRAST, CONTRAST_FLOOR, MIDDLE_LEVEL, Scheme, split_patches
 
 __all__ = ['Pieces', 'cut_pieces', 'undo_centering']
-
-_LEVEL, _CONTRAST, _FLOOR = 128., 40., 8.  # as in mmppvit.encryption.centering
 
 
 class Pieces(NamedTuple):
@@ -33,7 +31,7 @@ def cut_pieces(encrypted: np.ndarray, scheme: Scheme) -> Pieces:
     inner = np.ascontiguousarray(patches[:, :, keep, keep]).reshape(
         -1, scheme.side - 2 * scheme.erode, scheme.side - 2 * scheme.erode, patches.shape[4])
     # Patches may be of 128 all over without having been dropped; nobody can tell, or use them.
-    blank = (inner == int(_LEVEL)).all((1, 2, 3)) if scheme.drop else np.zeros(len(inner), bool)
+    blank = (inner == MIDDLE_LEVEL).all((1, 2, 3)) if scheme.drop else np.zeros(len(inner), bool)
     return Pieces(undo_centering(inner, scheme), blank, shape, 2 * scheme.erode)
 
 
@@ -59,5 +57,6 @@ def undo_centering(patches: np.ndarray, scheme: Scheme) -> np.ndarray:
     out -= mean
     if scheme.normalize:
         rms = np.sqrt(np.square(out).mean((1, 2, 3), keepdims=True))
-        out *= (_FLOOR + np.minimum(rms * _FLOOR / np.maximum(_CONTRAST - rms, 1), 128)) / _CONTRAST
-    return out + _LEVEL + ((mean - _LEVEL) / left if left > 0 else 0)
+        unbounded = rms * CONTRAST_FLOOR / np.maximum(CONTRAST - rms, 1)
+        out *= (CONTRAST_FLOOR + np.minimum(unbounded, 128)) / CONTRAST
+    return out + MIDDLE_LEVEL + ((mean - MIDDLE_LEVEL) / left if left > 0 else 0)
