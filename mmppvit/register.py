@@ -2,6 +2,7 @@
 
 MMDetection imports this module by itself, see :mod:`mmppvit.compat.on_import`.
 """
+import mmppvit.compat.check_stack
 import mmppvit.compat.checkpoint_hook
 import mmppvit.datasets
 import mmppvit.engine

@@ -7,31 +7,35 @@ imported, and MMDetection's registries have to know our modules.
 from __future__ import annotations
 
 import sys
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+import threading
+from collections.abc import Callable
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 __all__ = ['hook_into_imports']
 
 # The packages whose import needs the fixes; others reach torchvision and mmcv through these.
 NEED_FIXES = ('torchvision', 'mmcv', 'mmengine', 'timm', 'mmdet')
-REGISTRIES = 'mmdet.registry'
 REGISTER = 'mmppvit.register'
 
 
 def hook_into_imports() -> None:
     """Apply the fixes and register, now or when the packages concerned are imported.
 
-    Calling it again changes nothing.
+    Calling it again changes nothing, and neither does importing this module again.
     """
-    if any(isinstance(finder, _Hook) for finder in sys.meta_path):
-        return
+    for finder in sys.meta_path:
+        if type(finder).__name__ == _Hook.__name__ and type(finder).__module__ == __name__:
+            return
     hook = _Hook()
     sys.meta_path.insert(0, hook)
     if any(name in sys.modules for name in NEED_FIXES):
         hook.apply_fixes()
-    if REGISTRIES in sys.modules:
-        add_location(sys.modules[REGISTRIES])
+    for name, act in AFTER.items():
+        if name in sys.modules:
+            act(sys.modules[name])
 
 
 def add_location(registries: ModuleType) -> None:
@@ -47,30 +51,73 @@ def add_location(registries: ModuleType) -> None:
             registry._imported = False
 
 
+def find_packages(package_utils: ModuleType) -> None:
+    """Let mmengine find installed packages without ``pkg_resources``."""
+    from mmppvit.compat.installed_packages import replace_functions
+    replace_functions(package_utils)
+
+
+# What happens after the module of this name has been executed.
+AFTER: dict[str, Callable[[ModuleType], None]] = {
+    'mmdet.registry': add_location,
+    'mmengine.utils.package_utils': find_packages,
+}
+
+
 class _Hook(MetaPathFinder):
-    """Finds nothing itself."""
+    """Applies the fixes, then lets the other finders find."""
 
     def __init__(self) -> None:
-        self._fixed = False
+        self._lock = threading.RLock()  # the fixes look for some of these packages themselves
+        self._begun = self._fixed = False
 
     def apply_fixes(self) -> None:
-        if not self._fixed:
-            self._fixed = True  # first: the fixes import some of these packages
-            from mmppvit.compat import apply
-            apply()
+        """Once; other threads wait. Where it fails, every later import fails with the same."""
+        if self._fixed:
+            return
+        with self._lock:
+            if self._begun:
+                return
+            self._begun = True
+            try:
+                from mmppvit.compat import apply
+                apply()
+                self._fixed = True
+            finally:
+                self._begun = self._fixed
 
     def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
         if name in NEED_FIXES:
             self.apply_fixes()
-        if name != REGISTRIES:
+        if name not in AFTER:
             return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, 'find_spec'):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _ActAfterwards(spec.loader, AFTER[name])
+                return spec
+        return None
 
-            def exec_module(module: ModuleType) -> None:
-                execute(module)
-                add_location(module)
 
-            spec.loader.exec_module = exec_module
-        return spec
+class _ActAfterwards(Loader):
+    """Another loader, and something to do with what it has loaded, also when reloaded.
+
+    It wraps: loaders are shared, by all modules of a zip file for instance.
+    """
+
+    def __init__(self, loader: Loader, act: Callable[[ModuleType], None]) -> None:
+        self._loader, self._act = loader, act
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        self._act(module)
+
+    def __getattr__(self, name: str) -> Any:
+        """What inspect, runpy and importlib.resources ask for, such as ``get_source``."""
+        return getattr(self.__dict__['_loader'], name)

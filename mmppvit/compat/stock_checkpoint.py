@@ -92,14 +92,11 @@ def load_mmengine_checkpoint(path: str, map_location: Any = 'cpu') -> dict:
 
     Raises:
         RuntimeError: If the file holds other objects than numbers, tensors, arrays and history
-            buffers, or this torch's ``safe_globals`` cannot map names to stand-ins.
+            buffers.
     """
     try:
         with torch.serialization.safe_globals(_stand_ins()):
             checkpoint = torch.load(path, map_location, weights_only=True)
-    except AttributeError as error:
-        raise RuntimeError(f'torch {torch.__version__} is too old to read checkpoints of stock '
-                           f'mmengine safely. {REMEDY}') from error
     except pickle.UnpicklingError as error:
         # torch's own text recommends weights_only=False; only what names the object is kept of it.
         found = re.findall(r'GLOBAL (\S+)|WeightsUnpickler error:\s*(\S.*)', str(error))

@@ -5,11 +5,10 @@
 Declaring the two schemas is enough for the import, and for timm, mmengine and mmdet, which need no
 more than torchvision's Python part. Calling such an operator still raises torchvision's own error.
 """
-import importlib.machinery
-import os
 import sys
 from functools import cache
-from importlib.util import find_spec
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec, spec_from_loader
 
 import torch
 
@@ -19,6 +18,8 @@ __all__ = ['binary_loads', 'declare_schemas', 'has_kernel']
 SCHEMAS = dict(
     nms='nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor',
     qnms='qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+# Another name for torchvision's folder, under which a part of it is imported without the rest.
+ALIAS = '_mmppvit_torchvision'
 
 # A declaration is taken back when its handle is collected.
 _handles = []
@@ -26,23 +27,28 @@ _handles = []
 
 @cache
 def binary_loads() -> bool:
-    """Whether torchvision is installed and its operators load into this torch."""
+    """Whether torchvision is installed and its operators load into this torch.
+
+    torchvision's own module says so, ``torchvision.extension``, which knows the name of its binary:
+    ``_C`` up to 0.28, ``_C_stable`` since. ``import torchvision.extension`` would import all of
+    torchvision, which is what fails without the operators.
+    """
+    loaded = sys.modules.get('torchvision.extension')
+    if loaded is not None:
+        return loaded._has_ops()
     spec = find_spec('torchvision')
     if spec is None or not spec.submodule_search_locations:
         return False
-    folder = next(iter(spec.submodule_search_locations))
-    finder = importlib.machinery.FileFinder(
-        folder, (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES))
-    binary = finder.find_spec('_C')
-    if binary is None:
-        return False
-    if hasattr(os, 'add_dll_directory'):
-        os.add_dll_directory(folder)
+    parent = module_from_spec(spec_from_loader(ALIAS, loader=None, is_package=True))
+    parent.__path__ = list(spec.submodule_search_locations)
+    sys.modules[ALIAS] = parent
     try:
-        torch.ops.load_library(binary.origin)
-    except (ImportError, OSError):
+        return import_module(f'{ALIAS}.extension')._has_ops()
+    except ImportError:  # no torchvision that we know
         return False
-    return hasattr(torch.ops.torchvision, 'nms')
+    finally:
+        for name in [n for n in sys.modules if n.partition('.')[0] == ALIAS]:
+            del sys.modules[name]
 
 
 def has_kernel(op: str, device: torch.device) -> bool:

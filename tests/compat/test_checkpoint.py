@@ -1,7 +1,5 @@
 """Checkpoints written by real runners load under weights_only=True and resume."""
 import os
-import subprocess
-import sys
 from collections import Counter, OrderedDict, deque
 from pathlib import Path
 
@@ -141,12 +139,6 @@ def test_the_stock_checkpoint_does_not_load(stock):
         torch.load(stock[1], weights_only=True)
 
 
-# Mapping names to stand-ins came with torch 2.6.
-reads_stock = pytest.mark.skipif(
-    not hasattr(torch.serialization, 'safe_globals'), reason='needs torch >= 2.6')
-
-
-@reads_stock
 def test_a_stock_checkpoint_is_read_without_pickle_and_resumes(stock, tmp_path):
     rewrite_checkpoint(str(stock[1]), str(tmp_path / 'epoch_1.pth'))
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
@@ -163,7 +155,6 @@ class Payload:
         return self.call
 
 
-@reads_stock
 @pytest.mark.parametrize(('call', 'name'), [
     ((eval, ('1 + 1', )), 'eval'),
     ((print, ('not safe', )), 'print'),
@@ -176,7 +167,6 @@ def test_other_objects_are_refused(tmp_path, call, name):
         load_mmengine_checkpoint(str(tmp_path / 'x.pth'))
 
 
-@reads_stock
 def test_getattr_in_a_checkpoint_gets_nothing(tmp_path):
     torch.save(dict(x=Payload((getattr, (dict, 'fromkeys')))), tmp_path / 'x.pth')
     assert load_mmengine_checkpoint(str(tmp_path / 'x.pth')) == dict(x='fromkeys')
@@ -250,11 +240,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@reads_stock
-def test_the_tool_rewrites_a_stock_checkpoint(stock, tmp_path):
+def test_the_tool_rewrites_a_stock_checkpoint(run_python, stock, tmp_path):
     tool = Path(__file__).resolve().parents[2] / 'tools/rewrite_checkpoint.py'
     target = tmp_path / 'plain.pth'
     for code in (0, 2):  # the second time the target exists, and stays
-        done = subprocess.run([sys.executable, tool, stock[1], target], capture_output=True)
+        done = run_python(tool, stock[1], target)
         assert done.returncode == code, done.stderr
     assert 'state_dict' in torch.load(target, weights_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -49,8 +49,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 def _options_allowed() -> AbstractContextManager:
     """DETR's descendants save their ``args`` along: attributes, and nothing that runs."""
-    allow = getattr(torch.serialization, 'safe_globals', None)  # torch >= 2.5
-    return allow([argparse.Namespace]) if allow else nullcontext()
+    return torch.serialization.safe_globals([argparse.Namespace])
 
 
 def _tensors(state: object, path: str | Path) -> dict[str, Tensor]:

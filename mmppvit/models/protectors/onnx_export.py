@@ -96,7 +96,7 @@ def _check_installed() -> None:
 
 def _trace(graph: _Levels, size: tuple[int, int] | None) -> bytes:
     names = dict(zip(graph.axes, ('height', 'width'), strict=True))
-    # By tracing, which PyTorch 2.4 to 2.13 have; the exporter that is newer needs onnxscript.
+    # By tracing, which every PyTorch so far has; the newer exporter needs onnxscript.
     has_newer = 'dynamo' in inspect.signature(torch.onnx.export).parameters
     file = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
