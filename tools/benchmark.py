@@ -25,14 +25,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
+import numpy as np
+import torch
 from benchmark_suites.protection import protection_cases
 from benchmark_suites.sealed import sealed_cases
 from benchmark_suites.transformers import backbone_cases, peyolos_cases
 from benchmark_suites.transforms import transform_cases
-
-import cv2
-import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 

@@ -20,10 +20,6 @@ from typing import TextIO
 # data loader or anything else on the machine needs: 15 times slower where cores are shared.
 os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
-from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
-from mmppvit.utils.config_files import load_config
-from mmppvit.visualization import draw_instances, enlarge, image_grid, save_image
-
 import numpy as np
 import torch
 from mmcv.ops import nms
@@ -34,6 +30,10 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
+
+from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from mmppvit.utils.config_files import load_config
+from mmppvit.visualization import draw_instances, enlarge, image_grid, save_image
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 CONFIG = TRAIN.parents[1] / 'configs/demo/atss_pevit_mix_shapes.py'

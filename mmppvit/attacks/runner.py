@@ -69,9 +69,13 @@ class AttackSettings:
                 raise ValueError(f'{name.replace("_", " ")} must be at least {least}, got '
                                  f'{getattr(self, name)}')
 
-    def load(self) -> AttackData:
-        """Raises what :func:`load_attack_data` and :meth:`Key.load` do."""
-        key = Key.load(self.key_file) if self.key_file else None
+    def load(self, key: Key | None = None) -> AttackData:
+        """The data; ``key`` stands in for that in ``key_file``.
+
+        Raises what :func:`load_attack_data` and :meth:`Key.load` do.
+        """
+        if key is None and self.key_file:
+            key = Key.load(self.key_file)
         return load_attack_data(self.sealed, self.plain, key, self.num_victims, self.num_pairs,
                              self.scale, self.seed, self.protector)
 

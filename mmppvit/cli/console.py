@@ -1,4 +1,4 @@
-"""What command-line tools share: a progress bar, and errors without a traceback."""
+"""What commands show and read: a progress bar, tables, sizes."""
 from __future__ import annotations
 
 import sys
@@ -15,8 +15,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
-__all__ = ['parse_size', 'plain_errors', 'progress_bar']
+__all__ = ['parse_shard', 'parse_size', 'print_table', 'progress_bar']
 
 
 class _Rate(ProgressColumn):
@@ -45,16 +46,17 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
             bar.stop()
 
 
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """End with exit status 2 and one line on stderr where input is at fault."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.exit('\nstopped')
-    except (ValueError, OSError, RuntimeError) as err:
-        print(f'error: {err}', file=sys.stderr)
-        sys.exit(2)
+def print_table(table: Table, width: int = 140) -> None:
+    """Print a table as wide as the terminal, or as ``width`` where the output goes elsewhere."""
+    Console(width=None if sys.stdout.isatty() else width).print(table)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """'0/4' -> (0, 4); raises ValueError for anything else."""
+    index, _, count = text.partition('/')
+    if not (index.isdecimal() and count.isdecimal()):
+        raise ValueError(f'--shard {text}: write it as i/n, e.g. 0/4')
+    return int(index), int(count)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-__all__ = ['DERIVATIONS', 'Key', 'KeyFileError', 'permutation']
+__all__ = ['DERIVATIONS', 'Key', 'KeyFileError', 'permutation', 'read_private']
 
 DERIVATIONS = (1, )
 _HEADER = 'mmppvit key 1'
@@ -82,17 +82,31 @@ class Key:
                 owner may read it.
         """
         path = Path(path).expanduser()
-        lines = _read_private(path).split('\n')
+        return cls.parse(read_private(path), path, path)
+
+    @classmethod
+    def parse(cls, text: str, name: str | Path, path: Path | None = None) -> Key:
+        """The key that a key file's text says.
+
+        Args:
+            text (str): All of the file.
+            name (str | Path): Where it came from, for errors.
+            path (Path, optional): The file, from which worker processes may read it again.
+
+        Raises:
+            KeyFileError: It is not a whole key file.
+        """
+        lines = text.split('\n')
         if lines[0] != _HEADER:
-            raise KeyFileError(f'{path} is not a key file of this version (its first line is not '
-                               f'{_HEADER!r}): make one with tools/keygen.py')
+            raise KeyFileError(f'{name} is not a key file of this version (its first line is not '
+                               f'{_HEADER!r}): make one with `mmppvit keygen`')
         try:
             key = cls(bytes.fromhex(lines[1]), path)
             whole = len(lines) == 4 and lines[3] == '' and lines[2] == key.fingerprint
         except (ValueError, IndexError):
             whole = False
         if not whole:
-            raise KeyFileError(f'{path} is a damaged key file: it was cut short or edited; '
+            raise KeyFileError(f'{name} is a damaged key file: it was cut short or edited; '
                                'restore it from a copy')
         return key
 
@@ -164,7 +178,12 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, 'O_NONBLOCK', 0))  # a pipe would wait for a writer
 
 
-def _read_private(path: Path) -> str:
+def read_private(path: Path) -> str:
+    """The text of a file that only its owner may read.
+
+    Raises:
+        KeyFileError: There is no such file, others may read it, or it is longer than a key file.
+    """
     try:
         with open(path, 'rb', opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
@@ -176,7 +195,7 @@ def _read_private(path: Path) -> str:
                     f'chmod 600 {path}, and consider the key known if others use this machine')
             content = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
-        raise KeyFileError(f'no key file {path}: make one with tools/keygen.py, or name the file '
+        raise KeyFileError(f'no key file {path}: make one with `mmppvit keygen`, or name the file '
                            'that the data set was sealed with') from None
     except OSError as err:
         raise KeyFileError(f'{path} cannot be read: {err.strerror}') from None

@@ -40,8 +40,8 @@ class SealJob:
 
     def __post_init__(self) -> None:
         if self.scheme.shuffles and self.key is None:
-            raise ValueError(f'scheme {self.scheme.name} needs --key-file; tools/keygen.py makes '
-                             'a key')
+            raise ValueError(f'scheme {self.scheme.name} needs --key-file, or another source of a '
+                             'key; `mmppvit keygen` makes one')
         if not self.scheme.shuffles and self.key is not None:
             raise ValueError(f'scheme {self.scheme.name} uses no key: leave --key-file out, or '
                              'choose a scheme that shuffles')

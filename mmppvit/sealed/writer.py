@@ -37,7 +37,7 @@ from mmppvit.sealed.manifest import (
 from mmppvit.sealed.sources import Source, output_names, read_sources, sealed_annotations
 from mmppvit.utils.atomic import write_atomic
 
-__all__ = ['seal_dataset', 'seal_image']
+__all__ = ['check_output', 'seal_dataset', 'seal_image']
 
 
 def seal_image(content: bytes, source: Source, name: str, job: SealJob
@@ -91,7 +91,7 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
     sources, annotations = read_sources(job.img_dir, job.ann_file)
     names = output_names(sources, job.image_format)
     asked = job.digest(sources, annotations)
-    _check_output(job, asked, resume)
+    check_output(job, asked, resume)
     report, problems = SealReport(), {}
     with Journal(job.out, job.shard, asked) as journal:
         mine = range(job.shard[0], len(sources), job.shard[1])
@@ -124,7 +124,17 @@ def _progress_so_far(job: SealJob, journal: Journal, sources: list[Source],
         {i: by_source[sources[i].name] for i in mine if sources[i].name in by_source})
 
 
-def _check_output(job: SealJob, asked: str, resume: bool) -> None:
+def check_output(job: SealJob, asked: str, resume: bool) -> None:
+    """Refuse an output that holds something else, or what ``resume`` does not fit.
+
+    Args:
+        job (SealJob): What to do.
+        asked (str): :meth:`SealJob.digest` of it.
+        resume (bool): Whether an interrupted run is to go on.
+
+    Raises:
+        ValueError: It does.
+    """
     if not job.out.exists() or not any(job.out.iterdir()):
         return
     finished = (job.out / MANIFEST).exists()

@@ -1,5 +1,4 @@
 """The doctor's checks as tables, and the doctor itself where things are missing."""
-import importlib.util
 import json
 import subprocess
 import sys
@@ -7,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mmppvit.compat import installation as doctor
+
 PATH = Path(__file__).resolve().parents[2] / 'tools' / 'doctor.py'
-spec = importlib.util.spec_from_file_location('doctor', PATH)
-doctor = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(doctor)
 
 
 @pytest.mark.parametrize(('version', 'parts'), [

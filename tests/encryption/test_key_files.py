@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mmppvit.encryption import DERIVATIONS, Key, KeyFileError
 from tests.encryption.known_key import FINGERPRINT, HEX, NONCE, SECRET, SUB_KEY, WHOLE, says_secret
 
-FOREIGN = 'is not a key file of this version.*tools/keygen'
+FOREIGN = 'is not a key file of this version.*mmppvit keygen'
 DAMAGED = 'is a damaged key file: it was cut short or edited; restore it from a copy'
 TOO_LONG = 'is not a key file: it is longer than 1024 bytes'
 
@@ -116,7 +116,7 @@ def test_a_file_open_to_others_is_refused(key_file, mode):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(KeyFileError, match=r'no key file .*a\.key: make one with tools/keygen\.py'):
+    with pytest.raises(KeyFileError, match=r'no key file .*a\.key: make one with `mmppvit keygen`'):
         Key.load(tmp_path / 'a.key')
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
 
 from mmppvit.visualization.sealed_visualizer import SealedDetLocalVisualizer
@@ -17,17 +18,46 @@ TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 @pytest.fixture
 def run_tool(monkeypatch, tmp_path):
-    """``run_tool('train.py', CONFIG, '--amp')`` runs it in this process, in an empty folder."""
+    """``run_tool('train.py', CONFIG, '--amp')`` runs it in this process, in an empty folder.
 
-    def run(name: str, *args: object) -> dict:
+    Raises SystemExit with its exit code where that is not 0.
+    """
+
+    def run(name: str, *args: object) -> None:
         monkeypatch.setattr(sys, 'argv', [str(TOOLS / name), *map(str, args)])
         monkeypatch.chdir(tmp_path)
-        # A second run in the same process would log into the folder of the first.
-        for kind in (Visualizer, DetLocalVisualizer, SealedDetLocalVisualizer):
-            kind._instance_dict.clear()
-        return runpy.run_path(str(TOOLS / name), run_name='__main__')
+        _forget_run()
+        try:
+            runpy.run_path(str(TOOLS / name), run_name='__main__')
+        except SystemExit as err:
+            if err.code:
+                raise
+        finally:
+            _forget_run()
 
     return run
+
+
+@pytest.fixture
+def tool(run_tool, capfd):
+    """``tool('attack.py', ...)`` gives exit status, stdout and stderr."""
+
+    def run(name: str, *args: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = 0
+        try:
+            run_tool(name, *args)
+        except SystemExit as err:
+            code = err.code
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def _forget_run() -> None:
+    """A second run in the same process would log into folder and streams of the first."""
+    for kind in (Visualizer, DetLocalVisualizer, SealedDetLocalVisualizer, MMLogger):
+        kind._instance_dict.clear()
 
 
 SMALL = dict(scale=(192, 128), scales=[(192, 128)], crop_size=(96, 128))

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from benchmark_suites.case import Case
 from mmppvit.encryption import mix_sub_patches
 from mmppvit.models.protectors import (
@@ -16,9 +19,6 @@ from mmppvit.models.protectors import (
     save_protector,
 )
 from mmppvit.models.protectors.onnx_export import export_onnx
-
-import numpy as np
-import torch
 
 
 def protection_cases(args: argparse.Namespace) -> Iterator[Case]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import cv2
+
 from benchmark_suites.case import Case
 from benchmark_suites.transforms import find_image, make_pipeline
 from mmppvit.encryption import Key, Scheme
@@ -14,8 +16,6 @@ from mmppvit.sealed import Manifest, SealedImage, SealJob
 from mmppvit.sealed.sources import Source
 from mmppvit.sealed.writer import seal_image
 from mmppvit.utils.atomic import write_atomic
-
-import cv2
 
 SEALED = [('mix', 'png'), ('mix', 'webp'), ('mix+shuffle', 'png'), ('mix+center+shuffle', 'png')]
 

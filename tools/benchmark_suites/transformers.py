@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmark_suites.case import Case
-from mmppvit.models import PEViT, YOLOSHead, YOLOSViT
-
 import torch
 from timm import create_model
 from timm.layers import set_fused_attn
 from torch import Tensor, nn
+
+from benchmark_suites.case import Case
+from mmppvit.models import PEViT, YOLOSHead, YOLOSViT
 
 
 def backbone_cases(args: argparse.Namespace) -> Iterator[Case]:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmark_suites.case import Case
-from mmppvit.encryption import center_patches, mix_sub_patches, shuffle_patches
-
 import cv2
 import numpy as np
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
+
+from benchmark_suites.case import Case
+from mmppvit.encryption import center_patches, mix_sub_patches, shuffle_patches
 
 
 def transform_cases(args: argparse.Namespace) -> Iterator[Case]:

@@ -5,6 +5,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
 from mmppvit.encryption import Key, Scheme, center_patches, check_grid, unshuffle_patches
+from mmppvit.encryption.key_sources import KeySource
 
 __all__ = ['CenterPatches', 'ShufflePatches', 'UnshufflePatches']
 
@@ -96,7 +97,7 @@ class ShufflePatches(_PatchStep):
     - patch_order (np.int64): (N, ); place k holds patch ``patch_order[k]``, row by row.
 
     Args:
-        key_file (str): Made by ``tools/keygen.py``.
+        key_file (str): Made by ``mmppvit keygen``; default: that of the environment.
         patch_size (int): Side of a patch of the plain image in pixels.
         grid (int): Sub-patches per side that were mixed into one before this step; 1 for none.
         erode (int): Pixels of the image to cut away around each patch.
@@ -166,9 +167,11 @@ class UnshufflePatches(_PatchStep):
         return results
 
 
-def load_key(key_file: str) -> Key:
-    """The key in ``key_file``; a config that names none is told how to."""
-    if not key_file:
-        raise ValueError('key_file is not set: name the key file that tools/keygen.py made, e.g. '
-                         'by the environment variable that the config reads it from')
-    return Key.load(key_file)
+def load_key(key_file: str | None) -> Key:
+    """The key in ``key_file``; without one, that of the environment, else of ``owner.key``.
+
+    Raises:
+        KeyFileError: There is none, see :class:`mmppvit.encryption.key_sources.KeySource`.
+    """
+    source = KeySource(key_file or None).find() or KeySource('owner.key')
+    return source.load()

@@ -1,0 +1,128 @@
+"""``mmppvit seal``."""
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from mmppvit.cli.options import Command, Many, PathType, key_options
+from mmppvit.encryption import BASELINES, LEARNED, SCHEMES
+
+EXAMPLES = """
+mmppvit seal --img-dir images --ann boxes.json --out sealed/train \\
+    --scheme mix+center+shuffle --key-file owner.key --scale 1333x800 --num-workers 8
+mmppvit seal --img-dir images --out sealed --scheme mix            # a folder without annotations
+mmppvit seal ... --resume                                          # after an interruption
+mmppvit seal ... --dry-run                                         # check, write nothing
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.option('--img-dir', type=PathType(), required=True, help='Folder of the plain images.')
+@click.option('--ann', type=PathType(),
+              help='COCO json; without it, every image below --img-dir is sealed.')
+@click.option('--out', type=PathType(), required=True, help='Folder to write.')
+@click.option('--scheme', type=click.Choice([*SCHEMES, LEARNED, *BASELINES]), required=True,
+              metavar='NAME', help=f'{", ".join(SCHEMES)} or {LEARNED}; to compare with: '
+              f'{", ".join(BASELINES)}.')
+@click.option('--protector', type=PathType(), help='Of scheme learned: the network, a '
+              'protector.safetensors or a checkpoint of its training.')
+@click.option('--patch-size', type=int, help='Pixels; default 16, and 1 for learned, whose images '
+              'then keep their size.')
+@click.option('--grid', type=int, help='Sub-patches per side, or the factor of downsampling; '
+              'default 2 for schemes that mix or downsample.')
+@click.option('--strength', type=float, default=0., help='Of blur and noise sigma, in pixels and '
+              'levels; of pixelate the side of a block in pixels.')
+@click.option('--center-strength', type=float,
+              help='Share of the mean to take away; default 1 for schemes that center.')
+@click.option('--normalize', is_flag=True,
+              help='Of centered patches, bring the contrast to one level, too.')
+@click.option('--erode', type=int, default=0,
+              help='Pixels to cut away around each shuffled patch; default 0.')
+@click.option('--drop', type=float, default=0.,
+              help='Share of the shuffled patches to blank; default 0.')
+@click.option('--scale', 'scales', cls=Many, metavar='WxH...',
+              help='Fit images into this size, as Resize(keep_ratio=True) does; several for '
+              'multi-scale training; default: as they are.')
+@click.option('--format', 'image_format', type=click.Choice(['png', 'webp']), default='png',
+              help='Both lossless: png (default) is stored, fast to write and read; webp is half '
+              'as large and very slow to write.')
+@click.option('--num-workers', type=click.IntRange(0), default=0, help='Processes; default: none.')
+@click.option('--shard', default='0/1', metavar='i/n',
+              help='Seal the i-th of n parts, counted from 0; the last to finish writes the '
+              'manifest.')
+@click.option('--resume', is_flag=True, help='Go on with an interrupted run.')
+@click.option('--dry-run', is_flag=True, help='Make all checks, write nothing.')
+@click.option('--json', 'as_json', is_flag=True, help='Print one JSON object.')
+@key_options
+def command(resume: bool, num_workers: int, dry_run: bool, as_json: bool, **options) -> int:
+    """Seal a COCO data set, or a folder of images: encrypted files that can be handed over.
+
+    The result is a folder of lossless images with a COCO json (boxes stay in the plain frame, links
+    and dates are left out) and manifest.json. Whatever interrupts it, the same command with
+    --resume goes on. Exit status 0: all is sealed; 1: some images were skipped, see the list; 2:
+    nothing was done.
+    """
+    from mmppvit.cli.console import progress_bar
+    from mmppvit.sealed import seal_dataset
+    from mmppvit.sealed.dry_run import plan_sealing
+    job = make_job(**options)
+    if dry_run:
+        with progress_bar('Checking') as progress:
+            plan = plan_sealing(job, resume, progress)
+        click.echo(as_text(job, plan) if as_json else describe_plan(job, plan))
+        return int(bool(plan.problems))
+    with progress_bar('Sealing') as progress:
+        report = seal_dataset(job, resume, num_workers, progress)
+    click.echo(as_text(job, report) if as_json else describe(job, report))
+    return int(bool(report.skipped))
+
+
+def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, out: Path,
+             ann: Path | None, image_format: str, key_source, **options):
+    """The :class:`mmppvit.sealed.SealJob` that the options ask for."""
+    from mmppvit.cli.console import parse_shard, parse_size
+    from mmppvit.encryption.schemes.from_options import (
+        refuse_options_of_others,
+        scheme_from_options,
+    )
+    from mmppvit.sealed import SealJob
+    if scheme == LEARNED:
+        patch_size = options.pop('patch_size')
+        refuse_options_of_others(**options)
+        from mmppvit.models.protectors.protector_scheme import learned_scheme  # needs PyTorch
+        chosen = learned_scheme(options['protector'], 1 if patch_size is None else patch_size)
+    else:
+        chosen = scheme_from_options(scheme, **options)
+    source = key_source.find() if chosen.shuffles or key_source.is_given else None
+    return SealJob(
+        img_dir=img_dir, out=out, scheme=chosen, ann_file=ann, key=source and source.load(),
+        scales=tuple(map(parse_size, scales)) or (None, ), image_format=image_format,
+        shard=parse_shard(shard))
+
+
+def as_text(job, result) -> str:
+    """JSON of a :class:`mmppvit.sealed.SealReport` or of a ``SealPlan``."""
+    return json.dumps(dict(out=str(job.out), scheme=job.scheme.to_dict(), **asdict(result)),
+                      indent=1)
+
+
+def describe(job, report) -> str:
+    lines = [f'{job.out}: {report.written} files written, {report.kept} kept from before, '
+             f'{len(report.skipped)} images skipped']
+    lines += [f'  skipped {name}: {reason}' for name, reason in report.skipped]
+    if report.dropped_fields:
+        lines.append(f'  left out of the json: {", ".join(report.dropped_fields)}')
+    if not report.complete:
+        lines.append('  other shards are not through: there is no manifest yet')
+    elif report.skipped:
+        lines.append('  The data set is complete without them. Mend them and --resume to add them.')
+    return '\n'.join(lines)
+
+
+def describe_plan(job, plan) -> str:
+    lines = [f'{job.out}: {plan.images} images would give {plan.files} files, '
+             f'{len(plan.problems)} would be skipped; nothing was written']
+    return '\n'.join(lines + [f'  {name}: {reason}' for name, reason in plan.problems])

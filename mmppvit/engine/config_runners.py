@@ -1,0 +1,157 @@
+"""Runners from configs, as MMDetection's tools/train.py and tools/test.py make them."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmdet.registry import RUNNERS
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+
+from mmppvit.engine.optim import use_amp
+from mmppvit.evaluation.dump_results import DumpDetResultsLessOrder
+from mmppvit.utils.config_files import load_config
+
+__all__ = ['evaluation_runner', 'resume_from', 'training_runner', 'write_coco_results']
+
+
+def training_runner(config: str, *, cfg_options: Iterable[str] = (), work_dir: str | None = None,
+                    launcher: str = 'none', amp: bool = False, auto_scale_lr: bool = False,
+                    resume: str | None = None) -> Runner:
+    """The runner of a training.
+
+    Args:
+        config (str): Config file, or the name of a packaged one.
+        cfg_options (Iterable[str]): 'KEY=VALUE' each.
+        work_dir (str, optional): Folder for logs and checkpoints.
+        launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
+        amp (bool): Mixed precision.
+        auto_scale_lr (bool): Scale the learning rate by the batch size.
+        resume (str, optional): Checkpoint to go on from; 'auto' for the latest in the work folder.
+
+    Raises:
+        FileNotFoundError: There is no such config or checkpoint.
+        ValueError: The options do not fit the config.
+    """
+    setup_cache_size_limit_of_dynamo()
+    cfg = load_config(config, cfg_options, work_dir, launcher)
+    if amp:
+        use_amp(cfg)
+    if auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+    resume_from(cfg, resume)
+    if cfg.get('load_from'):
+        _check_exists(cfg.load_from)
+    if not cfg.get('train_dataloader'):
+        raise ValueError(f'{config} has no train_dataloader: choose a config that trains')
+    return _build(cfg)
+
+
+def resume_from(cfg: Config, resume: str | None) -> None:
+    """Let ``cfg`` go on from a checkpoint, or from the latest one in its work folder ('auto')."""
+    if resume:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume
+        if resume != 'auto':
+            _check_exists(resume)
+
+
+def evaluation_runner(config: str, checkpoint: str, *, cfg_options: Iterable[str] = (),
+                   work_dir: str | None = None, launcher: str = 'none', out: str | None = None,
+                   show: bool = False, show_dir: str | None = None, wait_time: float = 2.,
+                   tta: bool = False) -> Runner:
+    """The runner of an evaluation.
+
+    Args:
+        config (str): Config file, or the name of a packaged one.
+        checkpoint (str): File or URL.
+        cfg_options (Iterable[str]): 'KEY=VALUE' each.
+        work_dir (str, optional): Folder for the log and the metrics.
+        launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
+        out (str, optional): PREFIX.json for COCO results, FILE.pkl for all predictions.
+        show (bool): Show the predictions.
+        show_dir (str, optional): Draw the predictions into this folder.
+        wait_time (float): Seconds per shown image.
+        tta (bool): Average over the image and its mirror image.
+
+    Raises:
+        FileNotFoundError: There is no such config or checkpoint.
+        ValueError: The options do not fit the config.
+    """
+    if out and not out.endswith(('.json', '.pkl', '.pickle')):
+        raise ValueError(f'--out {out}: must end in .json or .pkl')
+    setup_cache_size_limit_of_dynamo()
+    cfg = load_config(config, cfg_options, work_dir, launcher)
+    if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
+        raise ValueError(f'{config} has no test_dataloader and test_evaluator: choose a config '
+                         'that evaluates')
+    _check_exists(checkpoint)
+    cfg.load_from = checkpoint
+    # A part of the weights would give a number that means nothing.
+    cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
+                        if hook.get('type') != 'CheckedLoadHook']
+    cfg.custom_hooks.append(dict(type='CheckedLoadHook', strict=True))
+    if show or show_dir:
+        _show_predictions(cfg, show, show_dir, wait_time)
+    if tta:
+        _use_tta(cfg)
+    if out and out.endswith('.json'):
+        write_coco_results(cfg, out)
+    runner = _build(cfg)
+    if out and not out.endswith('.json'):
+        runner.test_evaluator.metrics.append(DumpDetResultsLessOrder(out_file_path=out))
+    return runner
+
+
+def write_coco_results(cfg: Config, out: str) -> None:
+    """Let the COCO metrics keep their results under the prefix ``out`` less ``.json``."""
+    evaluators = cfg.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        if 'Coco' in evaluator.type:
+            evaluator.outfile_prefix = out[:-len('.json')]
+
+
+def _check_exists(checkpoint: str) -> None:
+    if not os.path.isfile(checkpoint) and '://' not in checkpoint:
+        raise FileNotFoundError(f'no checkpoint {checkpoint}: name a .pth that training wrote')
+
+
+def _build(cfg: Config) -> Runner:
+    Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)  # what stands in the way is named
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ValueError('--show and --show-dir need default_hooks.visualization in the config: '
+                         'dict(type="DetVisualizationHook")')
+    hook.update(draw=True)
+    if show:
+        hook.update(show=True, wait_time=wait_time)
+    if show_dir:
+        hook.update(test_out_dir=show_dir)
+
+
+def _use_tta(cfg: Config) -> None:
+    """Average the predictions on the image and its mirror image, unless the config knows better."""
+    cfg.setdefault('tta_model', dict(
+        type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=.5), max_per_img=100)))
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
+                 'flip_direction')
+    cfg.setdefault('tta_pipeline', [
+        *dataset.pipeline[:-1],
+        dict(type='TestTimeAug', transforms=[
+            [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)],
+            [dict(type='PackDetInputs', meta_keys=meta_keys)],
+        ])
+    ])
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset.pipeline = cfg.tta_pipeline
