@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from mmppvit.attacks.attackers.interface import Pair
+from mmppvit.attacks.attackers.known_scene import photograph_again
 from mmppvit.encryption import Key, Scheme, pad_to_patches, unshuffle_patches
 from mmppvit.sealed import Manifest, SealedImage
 from mmppvit.sealed.image_files import decode_image, path_within
@@ -40,6 +41,21 @@ class AttackData:
     known: list[Pair]
     victims: list[Pair]
     skipped: list[tuple[str, str]]
+
+    def to_learn_from(self, what: str, seed: int = 0) -> list[Pair]:
+        """What :meth:`Attacker.fit` is given.
+
+        Args:
+            what (str): ``Attacker.learns_from``. For 'scenes' these are photographs of the victims'
+                views: simulated ones of another exposure, with noise of 4 levels, as JPEG of
+                quality 75, the camera moved by 2 and 1 pixels.
+            seed (int): Of their noise.
+        """
+        if what != 'scenes':
+            return {'own': self.pairs, 'known': self.known}[what]
+        return [Pair(victim.name, victim.encrypted,
+                     photograph_again(victim.plain, shift=(2, 1), seed=seed + place), None)
+                for place, victim in enumerate(self.victims)]
 
 
 def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None = None,

@@ -101,6 +101,7 @@ class AttackResult:
     reason: str = ''
     seconds: float = 0.
     digest: str = ''
+    learns_from: str = 'own'
 
 
 def run_attacks(settings: AttackSettings, material: AttackData,
@@ -120,7 +121,8 @@ def run_attacks(settings: AttackSettings, material: AttackData,
     """
     for place, (name, kind) in enumerate(attackers.items(), 1):
         digest, folder = settings.digest(name), out / 'recovered' / name
-        described = dict(name=name, title=kind.title, needs=kind.needs)
+        described = dict(name=name, title=kind.title, needs=kind.needs,
+                         learns_from=kind.learns_from)
         why = kind.not_for(material.scheme)
         result = _read_result(folder, digest, len(material.victims))
         if why:
@@ -213,8 +215,7 @@ def _learn_and_recover(settings: AttackSettings, kind: type[Attacker],
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
     attacker = kind(material.scheme, settings.seed)
-    known = kind.learns_from == 'known'
-    attacker.fit(material.known if known else material.pairs, Budget(settings.budget))
+    attacker.fit(material.to_learn_from(kind.learns_from, settings.seed), Budget(settings.budget))
     recoveries = [attacker.recover(victim.encrypted.copy()) for victim in material.victims]
     for victim, recovery in zip(material.victims, recoveries, strict=True):
         _check_recovery(material.scheme, victim, recovery)

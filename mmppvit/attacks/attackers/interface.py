@@ -79,8 +79,8 @@ class Attacker(ABC):
 
     Subclasses set ``name`` (short, for tables), ``title`` (one line for the report), ``needs``
     (what the attacker has to have beyond the sealed images, in words), and ``learns_from``:
-    'own' images that it encrypted with keys of its own, or 'known' ones of the owner, which it
-    has in plain as well.
+    'own' images that it encrypted with keys of its own, 'known' ones of the owner, which it has in
+    plain as well, or 'scenes', other photographs of the victims' views.
 
     Args:
         scheme (Scheme): How the images were encrypted.
@@ -104,7 +104,7 @@ class Attacker(ABC):
         """Learn from images of which the attacker has both sides, see ``learns_from``.
 
         Args:
-            pairs (Sequence[Pair]): None of a victim.
+            pairs (Sequence[Pair]): None of a victim; of 'scenes' only ``plain`` may be used.
             budget (Budget): Stop learning when it is used up, with what was learned so far.
 
         Raises:

@@ -18,11 +18,13 @@ def verdict(report: Mapping) -> list[str]:
     Args:
         report (Mapping): As ``report.json``, with its rows and what they are read against.
     """
-    rows = [row for row in report['rows'] if row['status'] == 'done']
+    done = [row for row in report['rows'] if row['status'] == 'done']
+    rows = [row for row in done if row.get('learns_from') != 'scenes']
     if not rows:
         return ['No attacker came to an end: this report says nothing about these images.']
     sentences = [*_recognized(rows, report), *_structure(rows, report), *_detected(rows, report),
-                 *_layout(rows, report), *_useless(rows, report)]
+                 *_layout(rows, report), *_useless(rows, report),
+                 *_known_scene([row for row in done if row not in rows])]
     failed = [row['name'] for row in report['rows'] if row['status'] in ('failed', 'out of time')]
     if failed:
         sentences.append(f'Not counted, because they failed: {", ".join(failed)}. What they would '
@@ -118,6 +120,19 @@ def _layout(rows: Sequence[Mapping], report: Mapping) -> list[str]:
                 f'images as they are, {found["mean"]:.0%}: {meaning}.']
     return [f'The best solver ("{row["name"]}") put {found["mean"]:.0%} of neighboring patches '
             f'back beside each other (most in one image: {found["worst"]:.0%}): {meaning}.']
+
+
+def _known_scene(rows: Sequence[Mapping]) -> list[str]:
+    """Attackers that have a photograph of the victim's own view are a case of their own."""
+    said = []
+    for row in rows:
+        placed = row['metrics'].get('placed')
+        if placed:
+            held = 'that finds little' if placed['mean'] < .1 else \
+                'the shuffling does not protect images of which someone has such a photograph'
+            said.append(f'Given another photograph of the same view, "{row["name"]}" put '
+                        f'{placed["mean"]:.0%} of the patches in place: {held}.')
+    return said
 
 
 def _useless(rows: Sequence[Mapping], report: Mapping) -> list[str]:

@@ -31,7 +31,7 @@ def test_names_are_those_of_the_classes(attackers):
     for name, kind in attackers.items():
         assert kind.name == name
         assert issubclass(kind, Attacker)
-        assert kind.learns_from in ('own', 'known')
+        assert kind.learns_from in ('own', 'known', 'scenes')
         for text in (kind.title, kind.needs):
             assert text
             assert '\n' not in text
