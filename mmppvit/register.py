@@ -4,6 +4,7 @@ MMDetection imports this module by itself, see :mod:`mmppvit.compat.on_import`.
 """
 import mmppvit.compat.check_stack
 import mmppvit.compat.checkpoint_hook
+import mmppvit.compat.coco_api
 import mmppvit.datasets
 import mmppvit.engine
 import mmppvit.evaluation

@@ -1,12 +1,18 @@
 """COCO data sets that say what is wrong with them."""
 from __future__ import annotations
 
-import json
+import logging
+import os.path as osp
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
-from mmengine.fileio import get_text
+from mmengine.fileio import get
+from mmengine.logging import print_log
 
+from mmppvit.annotations import parse_coco
+from mmppvit.annotations.image_frame import JsonFrame, read_frame
+from mmppvit.annotations.image_names import file_of
+from mmppvit.compat.coco_api import index_coco
 from mmppvit.sealed import check_complete
 
 __all__ = ['CheckedCocoDataset']
@@ -16,9 +22,11 @@ __all__ = ['CheckedCocoDataset']
 class CheckedCocoDataset(CocoDataset):
     """``CocoDataset`` that stops at what ``CocoDataset`` passes over in silence.
 
-    Classes of ``metainfo`` that do not fit the json, a data set with nothing left in it and an
-    image that cannot be read whole each end in one error that names the remedy. Arguments are
-    those of :class:`mmdet.datasets.CocoDataset`.
+    The json is checked and mended by :func:`mmppvit.annotations.check_coco`. Classes of
+    ``metainfo`` that do not fit it, a data set with nothing left in it, an image that cannot be
+    read whole, and boxes that were drawn for another size or before the EXIF turn of an image each
+    end in one error that names the remedy. Arguments are those of
+    :class:`mmdet.datasets.CocoDataset`.
     """
 
     def load_data_list(self) -> list[dict]:
@@ -26,11 +34,19 @@ class CheckedCocoDataset(CocoDataset):
 
         Raises:
             FileNotFoundError: There is no such json.
-            ValueError: The json is not COCO's, or its categories do not fit ``metainfo``.
+            AnnotationError: It cannot be used; every kind of fault is named.
+            ValueError: Its categories do not fit ``metainfo``.
         """
-        categories = _read_categories(self.ann_file, self.backend_args)
+        data, report = parse_coco(_content(self.ann_file, self.backend_args), self.ann_file)
+        if report.remarks():
+            print_log(report.remarks(), logger='current', level=logging.WARNING)
+        categories = [item['name'] for item in data['categories']]
         _check_classes(self.metainfo.get('classes', ()), categories, self.ann_file)
-        return super().load_data_list()
+        self.COCOAPI = lambda _: index_coco(data)  # not read again, and as mended
+        try:
+            return super().load_data_list()
+        finally:
+            del self.COCOAPI
 
     def filter_data(self) -> list[dict]:
         """Images that pass ``filter_cfg``.
@@ -47,16 +63,31 @@ class CheckedCocoDataset(CocoDataset):
                 'check the json, or relax filter_cfg')
         return kept
 
+    def get_data_info(self, idx: int) -> dict:
+        """As ``CocoDataset``'s; the path is of the file that the json means by its name."""
+        info = super().get_data_info(idx)
+        folder = self.data_prefix.get('img', '')
+        if not self.backend_args and not osp.isfile(info['img_path']):
+            # Joined to an absolute name, the folder is gone; relpath gives the name back.
+            name = info['img_path'] if osp.isabs(folder) and not info['img_path'].startswith(
+                osp.join(folder, '')) else osp.relpath(info['img_path'], folder or '.')
+            found = file_of(folder or '.', name)
+            if found is not None:
+                info['img_path'] = osp.join(folder, found)
+        return info
+
     def prepare_data(self, idx: int) -> dict | None:
         """Pass image ``idx`` through the pipeline.
 
         Raises:
-            OSError: The image is missing, truncated or not an image; its path is named.
+            OSError: The image is missing, truncated, not an image, or not of the size of its boxes;
+                its path is named.
         """
-        path = self.get_data_info(idx)['img_path']
+        info = self.get_data_info(idx)
+        path = info['img_path']
         try:
             if not self.backend_args:
-                check_complete(path)
+                self._check_image(path, info)
             return super().prepare_data(idx)
         except (OSError, AssertionError) as err:
             if isinstance(err, AssertionError) and 'failed to load image' not in str(err):
@@ -64,20 +95,24 @@ class CheckedCocoDataset(CocoDataset):
             raise OSError(f'{path} (listed in {self.ann_file}) cannot be used: {err}; restore '
                           'the file, or take it out of the json') from err
 
+    def _check_image(self, path: str, info: dict) -> None:
+        """Raise OSError if the file is not whole, or its boxes do not fit it."""
+        check_complete(path)
+        if not hasattr(self, '_json_frame'):
+            self._json_frame = JsonFrame(lambda: (
+                (other['img_path'], (other['width'], other['height']))
+                for other in map(self.get_data_info, range(len(self)))))
+        problem = self._json_frame.problem((info['width'], info['height']), read_frame(path))
+        if problem is not None:
+            raise OSError(problem)
 
-def _read_categories(ann_file: str, backend_args: dict | None) -> list[str]:
+
+def _content(ann_file: str, backend_args: dict | None) -> bytes:
     try:
-        content = json.loads(get_text(ann_file, backend_args=backend_args))
-        for key in ('images', 'annotations'):
-            content[key]
-        return [category['name'] for category in content['categories']]
+        return get(ann_file, backend_args=backend_args)
     except FileNotFoundError:
         raise FileNotFoundError(f'no annotation file {ann_file}: set data_root and ann_file to '
                                 'where your COCO json lies') from None
-    except (ValueError, KeyError, TypeError) as err:
-        raise ValueError(
-            f'{ann_file} is not a COCO annotation file with images, annotations and named '
-            f'categories: {type(err).__name__} {err}') from err
 
 
 def _check_classes(classes: tuple[str, ...], categories: list[str], ann_file: str) -> None:
@@ -97,4 +132,3 @@ def _check_classes(classes: tuple[str, ...], categories: list[str], ann_file: st
     if in_json_order != list(classes):
         raise ValueError(f'the classes are in another order than in the json: {both}. Write them '
                          f'as {tuple(in_json_order)}')
-

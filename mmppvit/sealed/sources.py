@@ -6,11 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from mmppvit.sealed.image_files import find_images, is_safe_name
+from mmppvit.annotations import CheckReport, parse_coco
+from mmppvit.annotations.image_names import file_of, portable_name
+from mmppvit.sealed.image_files import find_images
 
-__all__ = ['Source', 'output_names', 'read_sources', 'sealed_annotations']
+__all__ = ['Source', 'annotation_remarks', 'output_names', 'read_sources', 'sealed_annotations']
 
 # Fields of COCO that training and evaluation need. All others stay behind: links to the plain
 # image, dates, photographers, captions.
@@ -22,9 +25,21 @@ _CATEGORY_FIELDS = ('id', 'name', 'supercategory', 'keypoints', 'skeleton')
 
 @dataclass(frozen=True)
 class Source:
-    """One plain image: its name below the folder, and its size (w, h) if a json gives it."""
+    """One plain image.
+
+    Args:
+        name (str): Its file, below the folder.
+        size (tuple, optional): (w, h) that its json gives.
+        listed (str, optional): Its name in the json, where that is another.
+    """
     name: str
     size: tuple[int, int] | None = None
+    listed: str | None = None
+
+    @property
+    def in_json(self) -> str:
+        """Its name in the json."""
+        return self.name if self.listed is None else self.listed
 
 
 def read_sources(img_dir: Path, ann_file: Path | None) -> tuple[list[Source], str | None]:
@@ -32,7 +47,7 @@ def read_sources(img_dir: Path, ann_file: Path | None) -> tuple[list[Source], st
 
     Raises:
         FileNotFoundError: There is no such folder or json.
-        ValueError: The json is not COCO's, or lists an image twice or outside of the folder.
+        ValueError: The json cannot be used, or lists an image twice or outside of the folder.
     """
     if not img_dir.is_dir():
         raise FileNotFoundError(f'no folder {img_dir}')
@@ -40,63 +55,84 @@ def read_sources(img_dir: Path, ann_file: Path | None) -> tuple[list[Source], st
         sources = [Source(name) for name in find_images(img_dir)]
         if not sources:
             raise ValueError(f'{img_dir} has no images')
-        unsafe = [source.name for source in sources if not is_safe_name(source.name)]
-        if unsafe:
-            raise ValueError(f'{img_dir} has {unsafe[0]!r}, a name that not every system can '
-                             'have: rename it')
         return sources, None
     content = _read(ann_file)
-    try:
-        data = _load(content)
-        sources = [Source(item['file_name'], (int(item['width']), int(item['height'])))
-                   for item in data['images']]
-        names = [source.name for source in sources]
-        _select(data, dict(zip(names, names, strict=True)))
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError,
-            RecursionError) as err:
-        raise ValueError(f'{ann_file} is not a COCO annotation file with images of id, file_name, '
-                         f'width and height: {type(err).__name__} {err}') from None
-    if not names:
-        raise ValueError(f'{ann_file} lists no images')
-    outside = [name for name in names if not is_safe_name(name)]
-    if outside:
-        raise ValueError(f'{ann_file} lists {outside[0]!r}, which is not a name below --img-dir')
-    if len(set(names)) < len(names):
-        twice = sorted(name for name in set(names) if names.count(name) > 1)
+    data, _ = _checked(content, str(ann_file))
+    sources = [_source(img_dir, item, ann_file) for item in data['images']]
+    counts = Counter(source.name for source in sources)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
         raise ValueError(f'{ann_file} lists {twice[0]} more than once')
     return sources, hashlib.sha256(content).hexdigest()
+
+
+def annotation_remarks(ann_file: Path | None) -> list[str]:
+    """What was mended in a json, or is passed over by others, one line each."""
+    if ann_file is None:
+        return []
+    report = _checked(_read(ann_file), str(ann_file))[1]
+    return [f'{finding.action} {finding}' for finding in report.findings]
+
+
+def _source(img_dir: Path, item: dict, ann_file: Path) -> Source:
+    listed = item['file_name']
+    name = file_of(img_dir, listed)
+    if name is None:
+        raise ValueError(f'{ann_file} lists {listed!r:.200}, which is not a name below --img-dir '
+                         f'{img_dir}')
+    return Source(name, (item['width'], item['height']), None if name == listed else listed)
 
 
 def output_names(sources: Sequence[Source], image_format: str) -> list[str]:
     """Names of the sealed files: sub-folder and stem are kept, the suffix is the format's.
 
     Images that would share one, such as ``a.jpg`` and ``a.png``, keep their whole name as well.
+    Characters that not every system can have in a name become '_'.
     """
-    names = [PurePosixPath(s.name).with_suffix(f'.{image_format}').as_posix() for s in sources]
+    whole = [portable_name(source.name) for source in sources]
+    names = [PurePosixPath(name).with_suffix(f'.{image_format}').as_posix() for name in whole]
     while True:  # a whole name may be another image's short one: a.jpg, a.png, a.jpg.png
         # One file on systems that do not tell a from A.
         counts = Counter(name.lower() for name in names)
-        longer = [name if counts[name.lower()] == 1 else f'{source.name}.{image_format}'
-                  for name, source in zip(names, sources, strict=True)]
+        longer = [name if counts[name.lower()] == 1 else f'{long}.{image_format}'
+                  for name, long in zip(names, whole, strict=True)]
         if longer == names:
-            return names
+            break
         names = longer
+    return _numbered(names)
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Names that are one still, as those of ``a:b.jpg`` and ``a_b.jpg``, get a number."""
+    taken = Counter(name.lower() for name in names)
+    numbered = []
+    for index, name in enumerate(names):
+        if taken[name.lower()] > 1:
+            path = PurePosixPath(name)
+            name = next(other for k in range(len(names) + 1) if taken[(other := path.with_name(
+                f'{path.stem}-{index + k}{path.suffix}').as_posix()).lower()] == 0)
+            taken[name.lower()] += 1
+        numbered.append(name)
+    return numbered
 
 
 def sealed_annotations(ann_file: Path, names: dict[str, str]) -> tuple[bytes, list[str]]:
     """The COCO json of the sealed images, in the plain frame, and which fields it leaves out.
+
+    It is mended, as whoever gets it cannot: its digest is in the manifest.
 
     Args:
         ann_file (Path): The plain one.
         names (dict[str, str]): Sealed name of every plain name; those without are left out, with
             their annotations.
     """
-    sealed, dropped = _select(_load(_read(ann_file)), names)
+    sealed, dropped = _select(_checked(_read(ann_file), str(ann_file))[0], names)
     return json.dumps(sealed, separators=(',', ':')).encode(), sorted(dropped)
 
 
 def _select(data: dict, names: dict[str, str]) -> tuple[dict, set[str]]:
-    dropped = {f'{key} (whole)' for key in data.keys() - {'images', 'annotations', 'categories'}}
+    dropped = {f'{key} (whole)' for key in data.keys() - {'images', 'annotations', 'categories'}
+               if data[key]}
 
     def keep(kind: str, item: dict, fields: Sequence[str]) -> dict:
         dropped.update(f'{kind}.{key}' for key in item.keys() - set(fields))
@@ -106,19 +142,19 @@ def _select(data: dict, names: dict[str, str]) -> tuple[dict, set[str]]:
               for item in data['images'] if item['file_name'] in names]
     ids = {item['id'] for item in images}
     sealed = dict(
+        info={},  # without one, pycocotools 2.0.9 and 2.0.10 end in a KeyError
         images=images,
         annotations=[keep('annotations', item, _ANNOTATION_FIELDS)
-                     for item in data.get('annotations', []) if item['image_id'] in ids],
+                     for item in data['annotations'] if item['image_id'] in ids],
         categories=[keep('categories', item, _CATEGORY_FIELDS)
-                    for item in data.get('categories', [])])
+                    for item in data['categories']])
     return sealed, dropped
 
 
-def _load(content: bytes) -> dict:
-    def refuse(name: str) -> None:
-        raise ValueError(f'{name} is not a number of JSON')
-
-    return json.loads(content, parse_constant=refuse)
+@lru_cache(maxsize=1)
+def _checked(content: bytes, name: str) -> tuple[dict, CheckReport]:
+    """As :func:`parse_coco`, which takes long for large files and is asked several times."""
+    return parse_coco(content, name)
 
 
 def _read(path: Path) -> bytes:

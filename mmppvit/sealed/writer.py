@@ -18,12 +18,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmppvit.annotations.image_names import plain_path
 from mmppvit.encryption import DERIVATIONS
 from mmppvit.sealed.image_files import (
     check_complete,
     decode_image,
     encode_image,
-    path_within,
 )
 from mmppvit.sealed.job import SealJob, SealReport
 from mmppvit.sealed.journal import WORK, Journal, Progress, locked, read_journal
@@ -183,7 +183,7 @@ def _seal_one(task: tuple[int, Source, str]) -> tuple[int, list[dict], str | Non
     """Seal one image and write its files; what to note in the journal about it."""
     index, source, name = task
     try:
-        path = path_within(_JOB.img_dir, source.name)
+        path = plain_path(_JOB.img_dir, source.name)
         check_complete(path)
         sealed = list(seal_image(path.read_bytes(), source, name, _JOB))
     except FileNotFoundError:
@@ -241,7 +241,7 @@ def _write_end(job: SealJob, asked: str, sources: list[Source], names: list[str]
     problems = {i: why for part in parts for i, why in part.problems.items() if i not in files}
     annotations = None
     if job.ann_file is not None:
-        kept = {sources[i].name: names[i] for i in files}
+        kept = {sources[i].in_json: names[i] for i in files}
         content, report.dropped_fields = sealed_annotations(job.ann_file, kept)
         write_atomic(job.out / ANNOTATIONS, content)
         annotations = hashlib.sha256(content).hexdigest()

@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from mmdet.registry import DATASETS
 from mmengine.registry import DefaultScope
+from PIL import Image
+
+from mmppvit.annotations import AnnotationError
+from mmppvit.datasets import checked_coco
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
             dict(type='PackDetInputs')]
@@ -88,16 +92,65 @@ def test_forgotten_metainfo_does_not_mean_no_boxes(root):
         _build(root, metainfo=None)
 
 
-@pytest.mark.parametrize('content', [
-    '[]', '{}', 'not json', '', '"text"', '{"images": [], "annotations": []}',
-    '{"images": [], "annotations": [], "categories": ["cat"]}',
-    '{"images": [], "annotations": [], "categories": [{"id": 1}]}',
-    '{"images": [], "categories": [{"id": 1, "name": "cat"}]}',
+@pytest.mark.parametrize(('content', 'message'), [
+    ('[]', 'not a COCO annotation file'), ('{}', 'not a COCO annotation file'),
+    ('not json', 'not a COCO annotation file'), ('', 'not a COCO annotation file'),
+    ('"text"', 'not a COCO annotation file'), ('{"images": [], "annotations": []}', 'no images'),
+    ('{"images": [{"id": 1}], "annotations": [], "categories": ["cat"]}', 'not an object'),
+    ('{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1}]}', 'without a name'),
 ])
-def test_a_json_that_is_not_coco(root, content):
+def test_a_json_that_is_not_coco(root, content, message):
     (root / 'coco.json').write_text(content)
-    with pytest.raises(ValueError, match=r'coco.json is not a COCO annotation file'):
+    with pytest.raises(AnnotationError, match=rf'coco.json .*{message}'):
         _build(root)
+
+
+def _bend(root: Path, bend) -> None:
+    content = json.loads((root / 'coco.json').read_text())
+    bend(content)
+    (root / 'coco.json').write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize('bend', [
+    lambda data: data['annotations'][0].update(bbox=[float('nan')] * 4),
+    lambda data: data['annotations'][0].update(iscrowd=1),
+    lambda data: data['images'].append(dict(data['images'][0], file_name='b.jpg')),
+    lambda data: data['images'][0].pop('width'),
+], ids=['nan', 'all crowd', 'image id twice', 'no width'])
+def test_what_mmdetection_takes_in_silence_is_refused(root, bend):
+    _bend(root, bend)
+    with pytest.raises(AnnotationError, match=r'coco\.json cannot be used: 1 x'):
+        _build(root)
+
+
+@pytest.mark.parametrize('bend', [
+    lambda data: data['annotations'][0].pop('area'),
+    lambda data: data['annotations'][0].pop('iscrowd'),
+    lambda data: data['annotations'][0].update(image_id='1'),
+    lambda data: data['annotations'][0].update(id=0),
+    lambda data: data['images'][0].update(id='1'),
+], ids=['no area', 'no iscrowd', 'image_id a string', 'id 0', 'image id a string'])
+def test_what_is_mended_is_used_and_said(root, bend, monkeypatch):
+    said = []
+    monkeypatch.setattr(checked_coco, 'print_log', lambda text, **_: said.append(text))
+    _bend(root, bend)
+    dataset = _build(root)
+    assert [box['bbox'] for box in dataset.get_data_info(0)['instances']] == [[4, 4, 24, 24]]
+    assert dataset[0]['data_samples'].gt_instances.bboxes.tensor.tolist() == [[4, 4, 24, 24]]
+    assert len(said) == 1
+    assert 'coco.json: mended 1 x ' in said[0]
+
+
+def test_a_test_set_needs_no_annotations(root):
+    _bend(root, lambda data: data.pop('annotations'))
+    assert len(_build(root, test_mode=True)) == 1
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_encodings_of_the_json(root, encoding):
+    content = (root / 'coco.json').read_text()
+    (root / 'coco.json').write_text(content, encoding=encoding)
+    assert len(_build(root)[0]['data_samples'].gt_instances) == 1
 
 
 def test_a_missing_json(root):
@@ -206,3 +259,60 @@ def test_errors_of_later_steps_are_not_blamed_on_the_file(root):
 
     with pytest.raises(AssertionError, match=r'^my own bug'):
         _build(root, pipeline=[PIPELINE[0], step])[0]
+
+
+def _store_turned(path: Path, orientation: int) -> tuple[int, int]:
+    """Store the image so that a viewer which heeds ``orientation`` shows it; the stored size."""
+    image = Image.open(path)
+    if orientation >= 5:
+        image = image.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    image.save(path, exif=exif)
+    return image.size
+
+
+@pytest.mark.parametrize('orientation', range(5, 9))
+def test_sizes_before_the_exif_turn_are_refused(root, orientation):
+    width, height = _store_turned(root / 'a.jpg', orientation)
+    assert _build(root)[0]['inputs'].shape == (3, 48, 64)  # sizes after the turn fit
+    _bend(root, lambda data: data['images'][0].update(width=width, height=height))
+    message = rf'EXIF orientation {orientation} .* to 64x48 .* says 48x64, the size before the turn'
+    with pytest.raises(OSError, match=message):
+        _build(root)[0]
+
+
+@pytest.mark.parametrize('orientation', [2, 3, 4])
+def test_a_turn_that_keeps_the_size_is_judged_by_the_other_images(root, orientation):
+    _store_turned(root / 'a.jpg', orientation)
+    with pytest.raises(OSError, match='no other image of the json tells'):
+        _build(root)[0]
+    cv2.imwrite(str(root / 'b.jpg'), _image())
+    stored = _store_turned(root / 'b.jpg', 6)
+    _bend(root, lambda data: data['images'].append(
+        dict(id=2, file_name='b.jpg', width=64, height=48)))
+    assert _build(root)[0]['inputs'].shape == (3, 48, 64)
+    _bend(root, lambda data: data['images'][1].update(width=stored[0], height=stored[1]))
+    with pytest.raises(OSError, match='sizes before the turn of 1 other images'):
+        _build(root)[0]
+
+
+def test_boxes_of_another_size_are_refused(root):
+    _bend(root, lambda data: data['images'][0].update(width=640, height=480))
+    with pytest.raises(OSError, match=r'it is 64x48 .* its json says 640x480'):
+        _build(root)[0]
+
+
+@pytest.mark.parametrize('name', ['./a.jpg', './/a.jpg', 'sub\\b.jpg', 'sub//b.jpg', 'c%20d.jpg'])
+def test_names_as_other_tools_write_them(root, name):
+    (root / 'sub').mkdir()
+    for copy in ('sub/b.jpg', 'c d.jpg'):
+        (root / copy).write_bytes((root / 'a.jpg').read_bytes())
+    _bend(root, lambda data: data['images'][0].update(file_name=name))
+    assert _build(root)[0]['inputs'].shape == (3, 48, 64)
+
+
+def test_images_that_are_links(root):
+    (root / 'a.jpg').rename(root.parent / 'cached.jpg')
+    (root / 'a.jpg').symlink_to(root.parent / 'cached.jpg')
+    assert _build(root)[0]['inputs'].shape == (3, 48, 64)

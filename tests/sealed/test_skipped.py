@@ -36,7 +36,7 @@ def test_bad_images_are_skipped_and_can_be_mended(plain, tmp_path):
     reasons = dict(report.skipped)
     assert list(reasons) == names[:7]
     for name, words in zip(names, ['no such file', 'empty', 'not an image', '32x32',
-                                   'cut short', 'smaller than one', 'outside'], strict=False):
+                                   'cut short', 'smaller than one', '32x32'], strict=False):
         assert words in reasons[name]
     manifest = Manifest.load(job.out)
     assert [image.source for image in manifest.images] == names[7:]

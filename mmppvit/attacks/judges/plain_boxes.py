@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from pathlib import Path
 
 from pycocotools.coco import COCO
+
+from mmppvit.annotations import read_coco
 
 __all__ = ['read_plain_boxes']
 
@@ -14,20 +15,19 @@ __all__ = ['read_plain_boxes']
 def read_plain_boxes(*paths: str | Path) -> COCO:
     """Annotations of COCO jsons, put together as if they were one.
 
+    They are checked and mended by :func:`mmppvit.annotations.check_coco`.
+
     Args:
         paths (str | Path): Of one data set, e.g. its splits. Categories are told by name.
 
     Raises:
-        ValueError: One is no COCO json of boxes, or an image is in two of them.
-        OSError: One cannot be read.
+        AnnotationError: One cannot be used.
+        ValueError: An image is in two of them.
+        FileNotFoundError: One cannot be read.
     """
     merged = dict(images=[], annotations=[], categories=[])
     for path in paths:
-        try:
-            _append(merged, json.loads(Path(path).read_text(encoding='utf-8')))
-        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as err:
-            raise ValueError(f'{path} is no COCO json of boxes ({type(err).__name__}: {err})'
-                             ) from None
+        _append(merged, read_coco(path)[0])
     names = [item['file_name'] for item in merged['images']]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -53,8 +53,7 @@ def _append(merged: dict, data: dict) -> None:
         merged['images'].append(dict(id=images[item['id']], file_name=item['file_name'],
                                      width=item['width'], height=item['height']))
     for item in data['annotations']:
-        width, height = item['bbox'][2:]
         merged['annotations'].append(dict(
             id=len(merged['annotations']) + 1, image_id=images[item['image_id']],
             category_id=categories[item['category_id']], bbox=item['bbox'],
-            area=item.get('area', width * height), iscrowd=item.get('iscrowd', 0)))
+            area=item['area'], iscrowd=item['iscrowd']))

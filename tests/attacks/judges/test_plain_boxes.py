@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmppvit.annotations import AnnotationError
 from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
 
 
@@ -37,17 +38,20 @@ def test_of_real_images(bccd):
     splits = [folder / f'instances_{split}.json' for split in ('train', 'val', 'test')]
     truth = read_plain_boxes(*splits)
     assert len(truth.imgs) == 364
-    assert len(truth.anns) == sum(
-        len(json.loads(path.read_text())['annotations']) for path in splits)
+    boxes = [item['bbox'] for path in splits
+             for item in json.loads(path.read_text())['annotations']]
+    assert [item['bbox'] for item in truth.anns.values()] == [
+        box for box in boxes if box[2] and box[3]]
+    assert len(boxes) == len(truth.anns) + 2  # two of BCCD's boxes have no area
     assert [item['name'] for item in truth.cats.values()] == ['RBC', 'WBC', 'Platelets']
 
 
 def test_what_is_none(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_plain_boxes(tmp_path / 'nowhere.json')
-    for text in ('{"images"', '[]', '{"images": []}', '{"categories": [], "images": [{"id": 1}]}'):
+    for text in ('{"images"', '[]', '{"images": []}', '{"images": {}}'):
         (tmp_path / 'x.json').write_text(text)
-        with pytest.raises(ValueError, match=r'x\.json is no COCO json of boxes'):
+        with pytest.raises(AnnotationError, match=r'x\.json .*(not a COCO|lists no images)'):
             read_plain_boxes(tmp_path / 'x.json')
     one = _write(tmp_path / 'a.json', ['1.png'], [(1, 'cat')])
     with pytest.raises(ValueError, match=r'1\.png is twice in .*a\.json, .*a\.json'):

@@ -1,0 +1,62 @@
+"""COCO jsons from files, checked."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmppvit.annotations.coco_check import check_coco
+from mmppvit.annotations.findings import CheckReport
+from mmppvit.annotations.json_text import parse_json
+
+__all__ = ['AnnotationError', 'check_file', 'parse_coco', 'read_coco']
+
+
+class AnnotationError(ValueError):
+    """A COCO json that cannot be used; the message names every kind of fault in one line."""
+
+
+def parse_coco(content: bytes, name: str) -> tuple[dict, CheckReport]:
+    """As :func:`read_coco`, of what a file holds; ``name`` is for messages."""
+    try:
+        data = parse_json(content)
+    except ValueError as err:
+        raise AnnotationError(f'{name} is not a COCO annotation file: {err}') from None
+    data, report = check_coco(data, name)
+    if report.refused:
+        raise AnnotationError(report.error())
+    return data, report
+
+
+def read_coco(path: str | Path) -> tuple[dict, CheckReport]:
+    """A COCO data set, checked and mended.
+
+    Returns:
+        tuple: The data set, fit for MMDetection and pycocotools, and what was found in it.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it cannot be read.
+        AnnotationError: It cannot be used.
+    """
+    return parse_coco(_read(path), str(path))
+
+
+def check_file(path: str | Path) -> CheckReport:
+    """Everything that is wrong with a COCO json, also if it cannot be used.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it cannot be read.
+    """
+    content = _read(path)
+    try:
+        return check_coco(parse_json(content), str(path))[1]
+    except ValueError as err:
+        report = CheckReport(str(path))
+        report.refuse('file that is not a COCO annotation file', str(err))
+        return report
+
+
+def _read(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as err:
+        raise FileNotFoundError(f'no annotation file {path} that can be read: {err.strerror}'
+                                ) from None
