@@ -38,6 +38,8 @@ def check_coco(data: object, name: str) -> tuple[dict, CheckReport]:
     report.counts = {key: len(items) for key, items in lists.items()}
     if not lists['images'] and not report.refused:
         report.refuse('file that lists no images', 'images is []')
+    if lists['annotations'] and not lists['categories'] and not report.refused:
+        report.refuse('file with annotations and no categories', 'categories is missing or []')
     if report.refused:
         return data, report
     data.update(lists)

@@ -132,7 +132,7 @@ def sealed_annotations(ann_file: Path, names: dict[str, str]) -> tuple[bytes, li
 
 def _select(data: dict, names: dict[str, str]) -> tuple[dict, set[str]]:
     dropped = {f'{key} (whole)' for key in data.keys() - {'images', 'annotations', 'categories'}
-               if data[key]}
+               if data[key] != {}}
 
     def keep(kind: str, item: dict, fields: Sequence[str]) -> dict:
         dropped.update(f'{kind}.{key}' for key in item.keys() - set(fields))

@@ -210,6 +210,7 @@ REFUSED = {
     'key points': (_first('annotations', keypoints=[1, NAN, 2]), 'keypoints that are', 'ion 11'),
     'images an object': (lambda data: data.update(images={}), 'not a COCO annotation', 'images is'),
     'no images': (lambda data: data.pop('images'), 'not a COCO annotation', 'images is missing'),
+    'no categories': (lambda data: data.pop('categories'), 'no categories', 'missing or []'),
     'images empty': (lambda data: data.update(images=[]), 'lists no images', 'images is []'),
     'annotations null': (lambda data: data.update(annotations=None), 'not a COCO', 'tions is'),
     'an entry a list': (lambda data: data['annotations'].append([1]), 'entry of annotations',

@@ -87,7 +87,8 @@ def test_a_box_lies_over_the_same_thing(tmp_path):
     cv2.imwrite(str(tmp_path / 'images/a.png'), img)
     (tmp_path / 'ann.json').write_text(json.dumps(dict(
         images=[dict(id=1, file_name='a.png', width=96, height=64)],
-        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[32, 16, 48, 32], area=1)])))
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[32, 16, 48, 32], area=1)],
+        categories=[dict(id=1, name='thing')])))
     seal_dataset(make_job(tmp_path, tmp_path / 'out', scales=((192, 128), )))
     sealed = cv2.imread(str(tmp_path / 'out/images/a.png'))
     ys, xs = np.nonzero(sealed[..., 0] > 127)

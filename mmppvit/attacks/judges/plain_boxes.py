@@ -25,7 +25,7 @@ def read_plain_boxes(*paths: str | Path) -> COCO:
         ValueError: An image is in two of them.
         FileNotFoundError: One cannot be read.
     """
-    merged = dict(images=[], annotations=[], categories=[])
+    merged = dict(info={}, images=[], annotations=[], categories=[])
     for path in paths:
         _append(merged, read_coco(path)[0])
     names = [item['file_name'] for item in merged['images']]
