@@ -110,7 +110,7 @@ def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None 
                 raise ValueError(f'{image.source} shows the same as a victim')
             else:
                 material.known.append(replace(pair, order=None))
-                material.pairs.append(_own_pair(manifest.scheme, pair, plain, own_key))
+                material.pairs.append(_own_pair(manifest, pair, plain, own_key))
         except (OSError, ValueError) as err:
             material.skipped.append((image.file, str(err)))
     _check_enough(material, sealed)
@@ -156,25 +156,27 @@ def _sealed_pair(manifest: Manifest, image: SealedImage, plain: np.ndarray,
                  key: Key | None, compare: bool) -> Pair:
     encrypted = decode_image(manifest.read(image))
     if manifest.scheme.needs_protector:
-        encrypted = pad_to_patches(encrypted, manifest.scheme.patch_size)
+        encrypted = pad_to_patches(encrypted, manifest.scheme.patch_size, manifest.pad_val)
     order = None
     if key is not None and manifest.scheme.shuffles:
         order = manifest.scheme.order(key, image.file, bytes.fromhex(image.nonce),
                                       encrypted.shape)
-    if compare and not _is_same(manifest.scheme, plain, encrypted, order):
+    if compare and not _is_same(manifest, plain, encrypted, order):
         raise ValueError(f'{image.source} is another image than the one that was sealed')
-    return Pair(image.source, encrypted, pad_to_patches(plain, manifest.scheme.patch_size), order)
+    padded = pad_to_patches(plain, manifest.scheme.patch_size, manifest.pad_val)
+    return Pair(image.source, encrypted, padded, order)
 
 
-def _is_same(scheme: Scheme, plain: np.ndarray, encrypted: np.ndarray,
+def _is_same(manifest: Manifest, plain: np.ndarray, encrypted: np.ndarray,
              order: np.ndarray | None) -> bool:
     """Whether the sealed image may be one of the plain one, as far as that is seen quickly.
 
     Pixels are compared in place where they are in order, else as many as there are of each level.
     """
+    scheme = manifest.scheme
     if scheme.drop:
         return True  # which patches are blank only the key tells
-    own = scheme.in_order(plain)
+    own = scheme.in_order(plain, pad_val=manifest.pad_val)
     if order is not None:
         encrypted = unshuffle_patches(encrypted, scheme.side, order)
     elif scheme.shuffles or scheme.noisy:
@@ -186,9 +188,11 @@ def _is_same(scheme: Scheme, plain: np.ndarray, encrypted: np.ndarray,
     return float(cv2.absdiff(encrypted, own).mean()) <= allowed
 
 
-def _own_pair(scheme: Scheme, pair: Pair, plain: np.ndarray, key: Key) -> Pair:
+def _own_pair(manifest: Manifest, pair: Pair, plain: np.ndarray, key: Key) -> Pair:
+    scheme = manifest.scheme
     if scheme.needs_protector:  # there is no key: the network gives the attacker the same file
         return replace(pair, order=None)
     # Padding comes after blurring and before mixing, so the scheme has to see it unpadded.
-    encrypted = scheme.encrypt(plain, key if scheme.shuffles else None, pair.name)
+    encrypted = scheme.encrypt(plain, key if scheme.shuffles else None, pair.name,
+                               manifest.pad_val)
     return Pair(pair.name, encrypted.img, pair.plain, encrypted.order)

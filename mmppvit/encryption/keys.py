@@ -7,6 +7,9 @@ Derivation 1, which a data set names in its manifest so that later versions can 
 - nonce: the first 16 bytes of HMAC-SHA256(HKDF(key, info='mmppvit/1/nonce'), content), so that
   two images of one name never share a permutation;
 - permutation of n: the order that sorts n 64-bit numbers of the sub-key's AES-256-CTR stream.
+
+What else is derived (manifests of version 4 on) has a key of its own for each purpose:
+HKDF-SHA256(key, info='mmppvit/2/' + purpose), and MACs are HMAC-SHA256 over length-prefixed parts.
 """
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from mmppvit.utils.atomic import sync_folder
 
 __all__ = ['DERIVATIONS', 'Key', 'KeyFileError', 'permutation', 'read_private']
 
@@ -60,17 +65,12 @@ class Key:
         path = Path(path).expanduser()
         key = cls(secrets.token_bytes(32), path)
         try:
-            # The mode is given at creation: there is no moment at which others can read it.
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            _write_private(path, f'{_HEADER}\n{key._secret.hex()}\n{key.fingerprint}\n'.encode())
         except FileExistsError:
             raise KeyFileError(f'{path} exists; keys are never overwritten, as whatever is sealed '
                                'with them would be lost: choose another name') from None
         except OSError as err:
             raise KeyFileError(f'{path} cannot be written: {err.strerror}') from None
-        with os.fdopen(handle, 'w', encoding='ascii', newline='\n') as file:
-            file.write(f'{_HEADER}\n{key._secret.hex()}\n{key.fingerprint}\n')
-            file.flush()
-            os.fsync(handle)
         return key
 
     @classmethod
@@ -132,6 +132,20 @@ class Key:
         """HMAC-SHA256 of ``content`` in hex, under a key of its own."""
         return hmac.new(self._derive(b'mmppvit/1/sign'), content, 'sha256').hexdigest()
 
+    def mac(self, purpose: str, *parts: bytes) -> str:
+        """HMAC-SHA256 of ``parts`` in hex, under a key that only ``purpose`` has.
+
+        Each part's length goes in front of it, so that ('ab', 'c') and ('a', 'bc') differ.
+        """
+        digest = hmac.new(self.purpose_key(purpose), digestmod='sha256')
+        for part in parts:
+            digest.update(len(part).to_bytes(8, 'big') + part)
+        return digest.hexdigest()
+
+    def purpose_key(self, purpose: str, salt: bytes | None = None, length: int = 32) -> bytes:
+        """``length`` secret bytes for one purpose and one salt. Do not write them anywhere."""
+        return self._derive(b'mmppvit/2/' + purpose.encode(), salt, length)
+
     def __reduce__(self) -> tuple:
         if self._path is None:
             raise TypeError('this key has no file, and keys are not pickled')
@@ -174,6 +188,58 @@ def permutation(sub_key: bytes, count: int) -> np.ndarray:
             return order.astype(np.int64)
 
 
+def _write_private(path: Path, content: bytes) -> None:
+    """A new file of mode 0600, on the disk with its name when this returns, or none at all."""
+    # The mode is given at creation: there is no moment at which others can read it.
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        sync_folder(path.parent)
+    except BaseException:  # a full disk would leave an empty key behind
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _check_owners(path: Path, owner: int) -> None:
+    """Refuse a key that somebody else could have put there.
+
+    Raises:
+        KeyFileError: Another user owns it, or may replace it or a folder above it.
+    """
+    if os.name != 'posix':
+        return
+    mine = {os.geteuid(), 0}
+    if owner not in mine:
+        raise KeyFileError(f'{path} belongs to another user (id {owner}), who knows it and may '
+                           f'change it: chown it to yourself, if you trust it')
+    for folder in Path(os.path.realpath(path)).parents:
+        status = folder.stat()
+        open_to = ('others' if status.st_mode & 0o002 else
+                   'its group' if status.st_mode & 0o020 and not _is_private(status.st_gid)
+                   else None)
+        if open_to and not status.st_mode & stat.S_ISVTX:  # /tmp: only owners replace files
+            raise KeyFileError(f'{path} can be replaced by others, as {folder} can be written by '
+                               f'{open_to}: chmod go-w {folder}, or move the key')
+        if status.st_uid not in mine:
+            raise KeyFileError(f'{path} can be replaced by another user (id {status.st_uid}), who '
+                               f'owns {folder}: move the key to a folder of your own')
+
+
+def _is_private(gid: int) -> bool:
+    """Whether a group has no member but this user, as many systems make one for each user."""
+    import grp
+    import pwd
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return gid == user.pw_gid and group.gr_name == user.pw_name and \
+        set(group.gr_mem) <= {user.pw_name}
+
+
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, 'O_NONBLOCK', 0))  # a pipe would wait for a writer
 
@@ -193,6 +259,7 @@ def read_private(path: Path) -> str:
                 raise KeyFileError(
                     f'{path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o}): '
                     f'chmod 600 {path}, and consider the key known if others use this machine')
+            _check_owners(path, status.st_uid)
             content = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
         raise KeyFileError(f'no key file {path}: make one with `mmppvit keygen`, or name the file '

@@ -44,13 +44,14 @@ def check_whole_patches(shape: tuple[int, ...], patch_size: int) -> None:
                              f'{patch_size}; pad_to_patches makes it one')
 
 
-def pad_to_patches(img: np.ndarray, patch_size: int, pad_val: float = 0) -> np.ndarray:
+def pad_to_patches(img: np.ndarray, patch_size: int, pad_val: float | str = 0) -> np.ndarray:
     """Pad right and bottom to whole patches; the very same array where nothing is missing.
 
     Args:
         img (ndarray): (H, W) or (H, W, C), any dtype.
         patch_size (int): Side of a patch in pixels.
-        pad_val (float): Value of the new pixels.
+        pad_val (float | str): Value of the new pixels; 'mirror' for the image mirrored at its
+            border, so that they are no mark of the patches that lay there.
 
     Returns:
         ndarray: (H', W'[, C]), H' and W' the next multiples of ``patch_size``.
@@ -58,6 +59,9 @@ def pad_to_patches(img: np.ndarray, patch_size: int, pad_val: float = 0) -> np.n
     height, width = padded_shape(img.shape, patch_size)
     if (height, width) == img.shape[:2]:
         return img
+    if pad_val == 'mirror':
+        missing = (0, height - img.shape[0]), (0, width - img.shape[1])
+        return np.pad(img, (*missing, *((0, 0) for _ in img.shape[2:])), 'symmetric')
     out = np.full((height, width, *img.shape[2:]), pad_val, dtype=img.dtype)
     out[:img.shape[0], :img.shape[1]] = img
     return out

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from mmppvit.encryption.keys import Key, KeyFileError, read_private
+from mmppvit.utils.atomic import sync_folder
 
 __all__ = ['create_wrapped', 'is_wrapped', 'read_fingerprint', 'unwrap_key', 'wrap_key',
            'write_private']
@@ -24,8 +25,8 @@ __all__ = ['create_wrapped', 'is_wrapped', 'read_fingerprint', 'unwrap_key', 'wr
 HEADER = 'mmppvit wrapped key 1'
 # RFC 7914 for files: 128 MiB and half a second a guess.
 SCRYPT = dict(n=2**17, r=8, p=1)
-# Whoever edits a file must not make its reader take all of the memory: 1 GiB at most.
-_LIMITS = dict(n=2**20, r=8, p=4)
+# Whoever edits a file must not make its reader take all of the memory: 512 MiB at most.
+_LIMITS = dict(n=2**19, r=8, p=4)
 _FIELDS = {*SCRYPT, 'kdf', 'salt', 'nonce', 'ciphertext', 'fingerprint'}
 
 
@@ -118,6 +119,7 @@ def write_private(path: str | Path, text: str) -> None:
                 file.flush()
                 os.fsync(handle)
             os.link(temporary, path)  # unlike a rename it fails where a file is
+            sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError:

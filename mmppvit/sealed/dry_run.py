@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from mmppvit.sealed.image_files import check_complete, path_within
 from mmppvit.sealed.job import SealJob
-from mmppvit.sealed.sources import output_names, read_sources
-from mmppvit.sealed.writer import check_output
+from mmppvit.sealed.resume import make_plan
 
 __all__ = ['SealPlan', 'plan_sealing']
 
@@ -33,10 +32,7 @@ def plan_sealing(job: SealJob, resume: bool = False,
         FileNotFoundError: There is no such folder or json.
         ValueError: The output holds something else.
     """
-    sources, annotations = read_sources(job.img_dir, job.ann_file)
-    output_names(sources, job.image_format)
-    check_output(job, job.digest(sources, annotations), resume)
-    plan, mine = SealPlan(), sources[job.shard[0]::job.shard[1]]
+    plan, mine = SealPlan(), make_plan(job, resume).sources[job.shard[0]::job.shard[1]]
     for count, source in enumerate(mine, 1):
         try:
             check_complete(path_within(job.img_dir, source.name))

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmppvit.encryption import Key, Scheme
-from mmppvit.sealed.manifest import FORMATS, MAX_SIDE
+from mmppvit.sealed.entries import MAX_SIDE
+from mmppvit.sealed.manifest_format import FORMATS, PADDINGS, canonical, check_label
+from mmppvit.sealed.pseudonyms import pseudonym
 from mmppvit.sealed.sources import Source
 
 __all__ = ['SealJob', 'SealReport']
@@ -23,11 +25,18 @@ class SealJob:
         out (Path): Folder of the sealed data set.
         scheme (Scheme): How to encrypt.
         ann_file (Path, optional): COCO json; without one, every image below ``img_dir``.
-        key (Key, optional): For schemes that shuffle.
+        key (Key, optional): Signs the manifest; schemes that shuffle need one.
         scales (tuple): (w, h) to fit into, as MMDetection's ``Resize(keep_ratio=True)`` does, each
             of which gets a folder of its own; (None, ) for images as they are.
         image_format (str): 'png' or 'webp', both lossless.
         shard (tuple): (i, n): this run seals the i-th of n parts, counted from 0.
+        name, role (str): What the set is called and what it is for; signed with the rest.
+        counter (int): The least that the manifest gets; one more than before if a finished set is
+            resumed and changes.
+        padding (str): Of images that are no whole patches: 'mirror', or 'zero' as in sets that
+            were sealed before manifests had a version 4.
+        pseudonyms (bool): Files get names that only the key's holder can turn back.
+        seal_metadata (bool): Boxes, names and sizes are encrypted; implies ``pseudonyms``.
     """
     img_dir: Path
     out: Path
@@ -37,21 +46,25 @@ class SealJob:
     scales: tuple[tuple[int, int] | None, ...] = (None, )
     image_format: str = 'png'
     shard: tuple[int, int] = (0, 1)
+    name: str = ''
+    role: str = ''
+    counter: int = 1
+    padding: str = 'mirror'
+    pseudonyms: bool = False
+    seal_metadata: bool = False
 
     def __post_init__(self) -> None:
-        if self.scheme.shuffles and self.key is None:
-            raise ValueError(f'scheme {self.scheme.name} needs --key-file, or another source of a '
-                             'key; `mmppvit keygen` makes one')
-        if not self.scheme.shuffles and self.key is not None:
-            raise ValueError(f'scheme {self.scheme.name} uses no key: leave --key-file out, or '
-                             'choose a scheme that shuffles')
-        if self.scheme.shrinks and self.scheme.grid == 1:
-            doing = 'mixing' if self.scheme.mixes else 'downsampling'
-            raise ValueError(f'{doing} with --grid 1 leaves the images plain: choose 2 or more')
-        if self.scheme.centers and not self.scheme.center_strength and not self.scheme.normalize:
-            raise ValueError('--center-strength 0 takes nothing away: leave center out of --scheme')
+        self._check_scheme()
+        if self.key is None and (self.pseudonyms or self.seal_metadata):
+            raise ValueError('pseudonyms and sealed metadata need a key: --key-file')
         if self.image_format not in FORMATS:
             raise ValueError(f'format {self.image_format!r} is none of {FORMATS}')
+        if self.padding not in PADDINGS:
+            raise ValueError(f'padding {self.padding!r} is none of {PADDINGS}')
+        check_label('name', self.name)
+        check_label('role', self.role)
+        if self.counter < 1:
+            raise ValueError(f'counter must be 1 or more, got {self.counter}')
         if len(set(self.scales)) < len(self.scales):
             raise ValueError(f'a scale is given twice: {self.scales}')
         if not 0 <= self.shard[0] < self.shard[1]:
@@ -64,8 +77,60 @@ class SealJob:
             raise ValueError(f'--out {self.out} lies in the folder of the plain images: choose '
                              'one outside of it')
 
-    def digest(self, sources: Iterable[Source], annotations: str | None) -> str:
-        """SHA-256 of everything that the result depends on, but the pixels."""
+    def _check_scheme(self) -> None:
+        if self.scheme.shuffles and self.key is None:
+            raise ValueError(f'scheme {self.scheme.name} needs --key-file, or another source of a '
+                             'key; `mmppvit keygen` makes one')
+        if self.scheme.shrinks and self.scheme.grid == 1:
+            doing = 'mixing' if self.scheme.mixes else 'downsampling'
+            raise ValueError(f'{doing} with --grid 1 leaves the images plain: choose 2 or more')
+        if self.scheme.centers and not self.scheme.center_strength and not self.scheme.normalize:
+            raise ValueError('--center-strength 0 takes nothing away: leave center out of --scheme')
+
+    @property
+    def pad_val(self) -> float | str:
+        """As :func:`mmppvit.encryption.pad_to_patches` takes it."""
+        return 'mirror' if self.padding == 'mirror' else 0
+
+    @property
+    def hides_names(self) -> bool:
+        return self.pseudonyms or self.seal_metadata
+
+    def public_name(self, source: str) -> str:
+        """What the manifest calls the plain image ``source``."""
+        return pseudonym(self.key, source, self.name, self.role) if self.hides_names else source
+
+    def plain_mac(self, source: str, content: bytes) -> str:
+        """What tells the plain file ``source`` from another one, to the key's holder; else ''.
+
+        The set's name and role go in, so that two sets with the same image do not show it.
+        """
+        if self.key is None:
+            return ''
+        return self.key.mac('plain', self.name.encode(), self.role.encode(),
+                            source.encode(errors='surrogatepass'), content)[:32]
+
+    def digest(self, sources: Iterable[Source], kept: bytes | None) -> str:
+        """Names everything that the result depends on, but the pixels.
+
+        With a key it is a MAC, as a plain digest would confirm guesses of whatever goes in. Without
+        one the json is left out: what it says of skipped images is nobody's business.
+
+        Args:
+            sources (Iterable[Source]): All plain images.
+            kept (bytes, optional): The json as far as it would be kept.
+        """
+        asked = canonical(dict(
+            version=4, scheme=self.scheme.to_dict(), scales=self.scales, format=self.image_format,
+            padding=self.padding, name=self.name, role=self.role, pseudonyms=self.hides_names,
+            seal_metadata=self.seal_metadata, sources=[source.name for source in sources],
+            key=self.key and self.key.fingerprint))
+        if self.key is not None:
+            return self.key.mac('job', asked, kept or b'')
+        return hashlib.sha256(asked).hexdigest()
+
+    def old_digest(self, sources: Iterable[Source], annotations: str | None) -> str:
+        """As manifests before version 4 have it: ``annotations`` is the SHA-256 of the json."""
         asked = dict(
             scheme=self.scheme.to_dict(), scales=self.scales, format=self.image_format,
             key=self.key and self.key.fingerprint, annotations=annotations,
@@ -78,10 +143,11 @@ class SealReport:
     """What became of the images: files written now, kept from before, and what was skipped.
 
     ``complete``: all shards are through and the manifest is written. ``dropped_fields``: of the
-    json, for what they may tell.
+    json, for what they may tell. ``warnings``: what weakens the protection of this very set.
     """
     written: int = 0
     kept: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     complete: bool = False
     dropped_fields: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)

@@ -1,21 +1,31 @@
-"""What a run that seals has done so far, so that another can go on with it."""
+"""What a run that seals has done so far, so that another can go on with it.
+
+With a key every line has a MAC over the job, the part, the state that the run began with, and
+itself: what others write into a journal, or move there from another one, counts as not there.
+Without a key nothing in a journal is known to be true; see :mod:`mmppvit.sealed.resume`.
+"""
 from __future__ import annotations
 
-import hashlib
+import hmac
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from mmppvit.utils.atomic import write_atomic
+from mmppvit.encryption import Key, Scheme
+from mmppvit.sealed.entries import SealedImage, entry_of, expect, parse_entry
+from mmppvit.sealed.manifest_format import VERSION, canonical, parse_json
+from mmppvit.utils.atomic import sync_files, sync_folder, write_atomic
+from mmppvit.utils.regular_files import read_regular
 
 try:
     import fcntl
 except ImportError:  # Windows: there it is up to the user to start a part only once
     fcntl = None
 
-__all__ = ['WORK', 'Journal', 'Progress', 'locked', 'read_journal']
+__all__ = ['WORK', 'Journal', 'Progress', 'locked']
 
 WORK = '.sealing'  # below the output folder: journals, gone when all is done
 
@@ -25,8 +35,12 @@ class Progress:
 
     def __init__(self) -> None:
         self.through = False
-        self.files: dict[int, list[dict]] = {}
+        self.files: dict[int, list[SealedImage]] = {}
         self.problems: dict[int, str] = {}
+
+    def covers(self, indices: range) -> bool:
+        """Whether it is through and has a file or a reason for each of ``indices``."""
+        return self.through and (self.files.keys() | self.problems.keys()).issuperset(indices)
 
 
 class Journal:
@@ -35,16 +49,28 @@ class Journal:
     Args:
         out (Path): Folder of the sealed data set.
         shard (tuple[int, int]): (i, n): the i-th of n parts.
-        job (str): Digest of what was asked for, the first line.
+        job (str): Names what was asked for; the first line.
+        key (Key, optional): Authenticates the lines.
+        base (int): Counter of the finished data set that is resumed; 0 for a new one. A journal of
+            an earlier state is not taken for one of this.
+        old_job (str): What versions before 4 would write for ``job``; their lines have no MAC, so
+            that their images are sealed again.
     """
 
-    def __init__(self, out: Path, shard: tuple[int, int], job: str) -> None:
+    def __init__(self, out: Path, shard: tuple[int, int], job: str, key: Key | None = None,
+                 base: int = 0, old_job: str = '') -> None:
         self.path = out / WORK / 'shard-{}-of-{}.jsonl'.format(*shard)
         self.out = out
-        self.job = job
+        self._head = dict(job=job, base=base)
+        self._old_job = old_job
+        self._key = key
+        self._context = job.encode(), '{}/{}'.format(*shard).encode(), str(base).encode()
         self._file: TextIO | None = None
+        self._sealed: list[str] = []
 
     def __enter__(self) -> Journal:
+        if self.path.parent.is_symlink():
+            raise ValueError(f'{self.path.parent} is a link: remove it')
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = locked(self.path.with_suffix('.lock'), wait=False)
         try:
@@ -54,63 +80,107 @@ class Journal:
         return self
 
     def __exit__(self, *error) -> None:
+        if self._file is not None:
+            self._file.close()
         self._lock.__exit__(*error)
 
-    def read(self) -> dict[int, list[dict]]:
-        """Files of the images that were sealed, by index, if they are there and as they were."""
-        done = read_journal(self.path, self.job).files if self.path.exists() else {}
-        return self.still_good(done)
+    def read(self, scheme: Scheme, scales: Sequence) -> Progress:
+        """What it says, as far as it is authentic; nothing where there is none.
 
-    def still_good(self, done: dict[int, list[dict]]) -> dict[int, list[dict]]:
-        """Of ``done``, that whose files are there and as they were."""
-        return {i: files for i, files in done.items() if all(map(self._is_good, files))}
+        Raises:
+            ValueError: It is of another job, or not a file.
+        """
+        progress = Progress()
+        for line in self._lines():
+            try:
+                entry = parse_json(line)
+                if not self._is_authentic(entry):
+                    continue
+                self._take(entry, progress, scheme, list(scales))
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError,
+                    RecursionError):  # cut short, or lost in a crash: that image is sealed again
+                continue
+        return progress
 
-    def _is_good(self, entry: dict) -> bool:
-        path = self.out / entry['file']
-        return path.is_file() and path.stat().st_size == entry['bytes'] and \
-            hashlib.sha256(path.read_bytes()).hexdigest() == entry['sha256']
+    def check_job(self) -> None:
+        """Raise ValueError if there is a journal and it is of another job."""
+        self._lines()
 
-    def start(self, done: dict[int, list[dict]]) -> None:
+    def _lines(self) -> list[bytes]:
+        try:
+            lines = read_regular(self.path).splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as err:
+            raise ValueError(f'{self.path} cannot be read: {err.strerror}') from None
+        if not lines:  # lost when the power was cut
+            return []
+        try:
+            head = parse_json(lines[0])
+        except (ValueError, RecursionError):
+            return []
+        if head == self._head:
+            return lines[1:]
+        job = head.get('job') if isinstance(head, dict) else None
+        if job in (self._head['job'], self._old_job):  # of an earlier state, or version
+            return []
+        raise ValueError(f'{self.path.parents[1]} was started from other images or with other '
+                         'options, so it cannot be resumed with these: choose another --out')
+
+    def _is_authentic(self, entry: dict) -> bool:
+        if self._key is None:
+            return True
+        mac = entry.pop('mac', None)
+        return isinstance(mac, str) and hmac.compare_digest(ascii(mac), ascii(self._mac(entry)))
+
+    def _mac(self, entry: dict) -> str:
+        return self._key.mac('journal', *self._context, canonical(entry))
+
+    def _take(self, entry: dict, progress: Progress, scheme: Scheme, scales: list) -> None:
+        if 'done' in entry:
+            progress.through = True
+            return
+        expect(type(entry['i']) is int, 'no index')
+        if 'skipped' in entry:
+            expect(isinstance(entry['skipped'], str), 'no reason')
+            progress.problems[entry['i']] = entry['skipped']
+            progress.files.pop(entry['i'], None)
+        else:
+            progress.files[entry['i']] = [
+                parse_entry(item, scheme, scales, VERSION) for item in entry['files']]
+            progress.problems.pop(entry['i'], None)
+
+    def start(self, done: dict[int, list[SealedImage]]) -> None:
         """Begin with what is known to be done, in one step."""
-        lines = [dict(job=self.job), *(dict(i=i, files=files) for i, files in done.items())]
-        write_atomic(self.path, ''.join(f'{json.dumps(line)}\n' for line in lines).encode())
+        lines = [json.dumps(self._head), *(self._line(i, files, None) for i, files in done.items())]
+        write_atomic(self.path, ''.join(f'{line}\n' for line in lines).encode(), sync=True)
+        self._sealed = [image.file for files in done.values() for image in files]
         self._file = self.path.open('a')
 
-    def add(self, index: int, files: list[dict], problem: str | None) -> None:
+    def add(self, index: int, files: list[SealedImage], problem: str | None) -> None:
         """Note an image's files, or why it was skipped."""
-        entry = dict(i=index, files=files) if problem is None else dict(i=index, skipped=problem)
-        self._file.write(f'{json.dumps(entry)}\n')
-        self._file.flush()
+        self._sealed.extend(image.file for image in files)
+        self._write(self._line(index, files, problem))
 
     def finish(self) -> None:
-        """Note that this part is through."""
-        self._file.write(f'{json.dumps(dict(done=True))}\n')
+        """Note that this part is through, once all of its files are on the disk."""
+        sync_files(self.out, self._sealed)
+        self._write(self._signed(dict(done=True)))
+        os.fsync(self._file.fileno())
         self._file.close()
+        sync_folder(self.path.parent)
 
+    def _line(self, index: int, files: list[SealedImage], problem: str | None) -> str:
+        return self._signed(dict(i=index, files=[entry_of(image, VERSION) for image in files])
+                            if problem is None else dict(i=index, skipped=problem))
 
-def read_journal(path: Path, job: str) -> Progress:
-    """What the journal ``path`` of ``job`` says.
+    def _signed(self, entry: dict) -> str:
+        mac = {} if self._key is None else dict(mac=self._mac(entry))
+        return json.dumps(entry | mac)
 
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is of another job.
-    """
-    progress = Progress()
-    lines = path.read_text().splitlines()
-    if lines and lines[0] != json.dumps(dict(job=job)):  # empty: lost when the power was cut
-        raise ValueError(f'{path.parents[1]} was started from other images or with other '
-                         'options, so it cannot be resumed with these: choose another --out')
-    for line in lines[1:]:
-        try:
-            entry = json.loads(line)
-        except ValueError:  # cut short, or bytes lost in a crash: that image is sealed again
-            continue
-        progress.through = progress.through or 'done' in entry
-        if 'files' in entry:
-            progress.files[entry['i']] = entry['files']
-        elif 'skipped' in entry:
-            progress.problems[entry['i']] = entry['skipped']
-    return progress
+    def _write(self, line: str) -> None:
+        self._file.write(f'{line}\n')
+        self._file.flush()
 
 
 @contextmanager
@@ -118,9 +188,10 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock file ``path``, which a process that dies lets go of.
 
     Raises:
-        OSError: Another process holds it, and ``wait`` is False.
+        OSError: Another process holds it, and ``wait`` is False, or it is a link.
     """
-    with path.open('w') as file:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_NONBLOCK', 0)
+    with os.fdopen(os.open(path, flags, 0o666), 'r+b', buffering=0) as file:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield

@@ -4,58 +4,31 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mmppvit.encryption import DERIVATIONS, Key, Scheme, read_scheme
-from mmppvit.sealed.image_files import is_safe_name, path_within
+from mmppvit.encryption import Key, Scheme
+from mmppvit.sealed.entries import MAX_SIDE, ManifestError, SealedImage, image_folder
+from mmppvit.sealed.image_files import path_within
+from mmppvit.sealed.manifest_format import (
+    ANNOTATIONS,
+    FORMATS,
+    MANIFEST,
+    SEALED_METADATA,
+    VERSION,
+    canonical,
+    dump,
+    parse,
+    parse_json,
+    read_json,
+)
+from mmppvit.sealed.sealed_metadata import open_metadata
 from mmppvit.utils.atomic import write_atomic
+from mmppvit.utils.regular_files import read_regular
 
-__all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'MAX_SIDE', 'Manifest', 'ManifestError',
-           'SealedImage', 'image_folder']
-
-FORMAT = 'mmppvit sealed data set'
-VERSIONS = (1, 2, 3)  # 2 has baselines, 3 learned protection: older readers do not know them
-MANIFEST, ANNOTATIONS = 'manifest.json', 'annotations.json'
-FORMATS = ('png', 'webp')
-MAX_SIDE = 1_000_000
-
-
-class ManifestError(ValueError):
-    """A manifest, or a file that it lists, is missing or not what it was when it was sealed."""
-
-
-@dataclass(frozen=True)
-class SealedImage:
-    """One file of a sealed data set; sizes are (width, height) in pixels.
-
-    Args:
-        file (str): Relative to the data set's folder.
-        source (str): Name of the plain file, relative to its folder.
-        scale (int): Index into the manifest's ``scales``.
-        plain (tuple): Size of the plain image: the frame of boxes and evaluation.
-        scaled (tuple): After rescaling and before padding.
-        size (tuple): Of the file's image.
-        bytes (int): Of the file.
-        sha256 (str): Of the file, in hex.
-        nonce (str): In hex; empty for schemes without a key.
-    """
-    file: str
-    source: str
-    scale: int
-    plain: tuple[int, int]
-    scaled: tuple[int, int]
-    size: tuple[int, int]
-    bytes: int
-    sha256: str
-    nonce: str = ''
-
-    @property
-    def scale_factor(self) -> tuple[float, float]:
-        """(w, h): from the plain frame to the one the image was rescaled to."""
-        return self.scaled[0] / self.plain[0], self.scaled[1] / self.plain[1]
+__all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'MAX_SIDE', 'SEALED_METADATA', 'Manifest',
+           'ManifestError', 'SealedImage', 'image_folder']
 
 
 @dataclass
@@ -67,11 +40,19 @@ class Manifest:
         scheme (Scheme): How every image was encrypted.
         image_format (str): 'png' or 'webp'.
         scales (list): (w, h) that images were rescaled to fit into; [None] for as they are.
-        job (str): Digest of what was asked for; a resumed run has to have the same.
-        key (dict, optional): ``fingerprint`` and ``derivation`` of schemes that shuffle.
+        job (str): MAC, or without a key digest, of what was asked for; a resumed run has to have
+            the same.
+        key (dict, optional): ``fingerprint`` and ``derivation`` of the key that shuffled or signed.
         annotations (str, optional): SHA-256 of the COCO json.
-        images (list[SealedImage]): In the order of the json, scale by scale.
+        images (list[SealedImage]): In the order of the json, scale by scale; by file where
+            metadata is sealed.
         skipped (list): (source, reason).
+        name, role (str): What the owner calls the set, and what it is for, such as 'train'.
+        counter (int): Rises whenever the set changes, so that an older copy can be told; 0 in
+            manifests before version 4, which have none of these.
+        padding (str): 'mirror' or 'zero', as in all manifests before version 4.
+        sealed_metadata (str, optional): SHA-256 of the encrypted metadata; see `check_key`.
+        version (int): Of the format.
     """
     root: Path
     scheme: Scheme
@@ -82,22 +63,45 @@ class Manifest:
     annotations: str | None = None
     images: list[SealedImage] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    name: str = ''
+    role: str = ''
+    counter: int = 0
+    padding: str = 'zero'
+    sealed_metadata: str | None = None
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        self._signed: tuple[bytes, object] = b'', None
+        self._hidden: dict | None = None  # what sealed metadata says, once it is open
 
     @cached_property
     def by_file(self) -> dict[str, SealedImage]:
         return {image.file: image for image in self.images}
 
+    @property
+    def pad_val(self) -> float | str:
+        """As :func:`mmppvit.encryption.pad_to_patches` takes it."""
+        return 'mirror' if self.padding == 'mirror' else 0
+
+    @property
+    def locked(self) -> bool:
+        """Whether metadata is sealed and no key has opened it yet: `check_key` does."""
+        return self.sealed_metadata is not None and self._hidden is None
+
     @classmethod
     def load(cls, root: str | Path) -> Manifest:
         """The manifest of the folder ``root``.
+
+        Nothing in it is authenticated before `check_key`.
 
         Raises:
             ManifestError: There is none, it was edited, or it is not one at all.
         """
         root = Path(root)
-        data = _read_json(root / MANIFEST)
+        data = read_json(root / MANIFEST)
         try:
-            return _checked(data, root)
+            fields, content, signature = parse(data, root)
+            manifest = cls(root=root, **fields)
         except ManifestError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError,
@@ -105,39 +109,69 @@ class Manifest:
             reason = ' '.join(str(err).split())
             raise ManifestError(f'{root / MANIFEST} is not a valid manifest: {reason:.300}'
                                 ) from None
+        manifest._signed = content, signature
+        return manifest
 
     def save(self, key: Key | None = None) -> None:
-        """Write ``manifest.json``, signed by ``key`` where there is one."""
-        data = dict(
-            format=FORMAT, version=_version(self.scheme), scheme=self.scheme.to_dict(),
-            picture_format=self.image_format, scales=self.scales, job=self.job, key=self.key,
-            annotations=self.annotations, skipped=self.skipped,
-            pictures=[asdict(image) for image in self.images])
-        content = _canonical(data)
+        """Write ``manifest.json``, signed by ``key`` where there is one, and flush it to disk."""
+        data = dump(self)
+        content = canonical(data)
         data['digest'] = hashlib.sha256(content).hexdigest()
-        data['signature'] = key.sign(content) if key is not None else None
+        data['signature'] = None if key is None else self._signature(key, content)
         images = ',\n'.join(json.dumps(item) for item in data.pop('pictures'))
         head = json.dumps(data, indent=1)
         text = f'{head[:-2]},\n "pictures": [\n{images}\n ]\n}}\n'  # one image a line
-        write_atomic(self.root / MANIFEST, text.encode())
+        write_atomic(self.root / MANIFEST, text.encode(), sync=True)
+
+    def _signature(self, key: Key, content: bytes) -> str:
+        return key.mac('manifest', content) if self.version > 3 else key.sign(content)
 
     def check_key(self, key: Key) -> None:
-        """Refuse a key that the data set was not sealed with.
+        """Refuse what the holder of ``key`` has not signed; open sealed metadata.
 
         Raises:
-            ManifestError: It is another one, or the manifest is not signed by it.
+            ManifestError: It is another key, the manifest is not signed by it, or not signed at
+                all.
         """
         if self.key is None:
-            raise ManifestError(f'{self.root} was sealed without a key (scheme {self.scheme.name}):'
-                                ' leave the key file out')
+            raise ManifestError(f'{self.root} was sealed without a key (scheme {self.scheme.name}),'
+                                ' so nothing in it is signed: leave the key file out, or seal with '
+                                'the key')
         if self.key['fingerprint'] != key.fingerprint:
             raise ManifestError(
                 f'{self.root} was sealed with the key of fingerprint {self.key["fingerprint"]}, '
                 f'the key file has {key.fingerprint}: name the key file it was sealed with')
         content, signature = self._signed
-        if not hmac.compare_digest(ascii(signature), ascii(key.sign(content))):
+        if not hmac.compare_digest(ascii(signature), ascii(self._signature(key, content))):
             raise ManifestError(f'{self.root / MANIFEST} was edited: it is not what the holder of '
                                 'the key has signed. Restore it, or seal again')
+        if self.locked:
+            self._hidden, self.images, self.skipped = open_metadata(self, key)
+            self.__dict__.pop('by_file', None)
+
+    def check_identity(self, name: str | None = None, role: str | None = None,
+                       at_least: int | None = None) -> None:
+        """Refuse another set than the one that is meant, or an older one.
+
+        What it says is worth something only after `check_key`.
+
+        Args:
+            name (str, optional): What its name must be.
+            role (str, optional): What its role must be.
+            at_least (int, optional): The lowest counter.
+
+        Raises:
+            ManifestError: It is another one.
+        """
+        for what, wanted in (('name', name), ('role', role)):
+            found = getattr(self, what)
+            if wanted is not None and found != wanted:
+                raise ManifestError(
+                    f'{self.root} has the {what} {found!r} and {wanted!r} is expected: it is '
+                    f'another data set, or was sealed without --{what}')
+        if at_least is not None and self.counter < at_least:
+            raise ManifestError(f'{self.root} has counter {self.counter} and at least {at_least} '
+                                'is expected: it is an older copy. Get the newest one')
 
     def path(self, image: SealedImage) -> Path:
         """Where ``image`` lies.
@@ -161,153 +195,38 @@ class Manifest:
             ManifestError: It is missing or was changed.
         """
         try:
-            path = self.path(image)
-            if path.exists() and not path.is_file():  # a pipe would be waited for
-                raise OSError('it is not a file')
-            content = path.read_bytes()
+            content = read_regular(self.path(image), max(image.bytes, 1))
         except OSError as err:
-            raise ManifestError(f'{self.root / image.file} cannot be read '
-                                f'({err.strerror or err}): restore it, or seal again') from None
+            if err.strerror and 'longer' in err.strerror:
+                content = b''  # is not what was sealed, and not worth reading
+            else:
+                raise ManifestError(f'{self.root / image.file} cannot be read '
+                                    f'({err.strerror or err}): restore it, or seal again'
+                                    ) from None
         self.check_content(image, content)
         return content
 
     def read_annotations(self) -> dict:
-        """The COCO json, checked.
+        """The COCO json, checked; out of sealed metadata once `check_key` has opened it.
 
         Raises:
-            ManifestError: It is missing, was changed, or there never was one.
+            ManifestError: It is missing, was changed, there never was one, or it needs the key.
         """
+        if self.locked:
+            raise ManifestError(f'the metadata of {self.root} is sealed: only the key opens it')
+        if self.sealed_metadata is not None and self._hidden['annotations'] is not None:
+            return json.loads(json.dumps(self._hidden['annotations']))
         if self.annotations is None:
             raise ManifestError(f'{self.root} was sealed without annotations')
         try:
             path = path_within(self.root, ANNOTATIONS)
+            content = read_regular(path)
         except OSError as err:
-            raise ManifestError(f'{self.root / ANNOTATIONS} cannot be read ({err}): restore it'
-                                ) from None
-        if not path.is_file() or \
-                hashlib.sha256(path.read_bytes()).hexdigest() != self.annotations:
+            raise ManifestError(f'{self.root / ANNOTATIONS} is missing or cannot be read '
+                                f'({err.strerror or err}): restore it') from None
+        if hashlib.sha256(content).hexdigest() != self.annotations:
             raise ManifestError(f'{path} is missing or not what was sealed: restore it')
-        return _read_json(path)
-
-
-def image_folder(scales: list, index: int) -> str:
-    """Folder of the images of one scale: 'images', or 'images_1333x800' beside others."""
-    return 'images' if len(scales) == 1 else 'images_{}x{}'.format(*scales[index])
-
-
-def _canonical(data: dict) -> bytes:
-    return json.dumps(data, sort_keys=True, separators=(',', ':')).encode()
-
-
-def _read_json(path: Path) -> object:
-    def refuse(name: str) -> None:
-        raise ValueError(f'{name} is not a number of JSON')
-
-    try:
-        return json.loads(path.read_bytes(), parse_constant=refuse)
-    except FileNotFoundError:
-        raise ManifestError(f'no {path}: tools/encrypt_dataset.py makes it when it is through '
-                            '(--resume goes on with an interrupted run)') from None
-    except OSError as err:
-        raise ManifestError(f'{path} cannot be read: {err.strerror}') from None
-    except (ValueError, RecursionError) as err:
-        raise ManifestError(f'{path} is not JSON: {err}') from None
-
-
-def _expect(condition: bool, what: str) -> None:
-    if not condition:
-        raise ValueError(what)
-
-
-def _checked(data: object, root: Path) -> Manifest:
-    if not isinstance(data, dict) or data.get('format') != FORMAT:
-        raise ManifestError(f'{root / MANIFEST} is not the manifest of a sealed data set')
-    if data.get('version') not in VERSIONS:
-        raise ManifestError(f'{root / MANIFEST} is of version {data.get("version")!r:.40}, this '
-                            f'mmppvit reads {VERSIONS}: update mmppvit')
-    digest, signature = data.pop('digest', None), data.pop('signature', None)
-    content = _canonical(data)
-    if digest != hashlib.sha256(content).hexdigest():
-        raise ManifestError(f'{root / MANIFEST} was edited or damaged after sealing: its digest '
-                            'does not fit. Restore it, or seal again')
-    manifest = _parse(data, root)
-    manifest._signed = (content, signature)
-    return manifest
-
-
-def _parse(data: dict, root: Path) -> Manifest:
-    data = dict(data)
-    data.pop('format')
-    version = data.pop('version')
-    # Beyond that, the list of divisors in the scheme's own error would take forever.
-    _expect(data['scheme']['patch_size'] <= MAX_SIDE, 'patch_size is too large')
-    data['scheme'] = read_scheme(data['scheme'])
-    _expect(version == _version(data['scheme']), f'version {version} has no such scheme')
-    data['image_format'] = data.pop('picture_format')  # the files' name for it
-    _expect(data['image_format'] in FORMATS, f'picture_format is none of {FORMATS}')
-    _expect(_is_digest(data['job']), 'job is not a digest')
-    _expect(data['annotations'] is None or _is_digest(data['annotations']),
-            'annotations is not a digest')
-    data['scales'] = _parse_scales(data['scales'])
-    _check_key_entry(data['key'], data['scheme'])
-    data['skipped'] = [(str(source), str(reason)) for source, reason in data['skipped']]
-    data['images'] = [_parse_image(item, data) for item in data.pop('pictures')]
-    _expect(len({image.file for image in data['images']}) == len(data['images']),
-            'a file is listed twice')
-    return Manifest(root=root, **data)
-
-
-def _version(scheme: Scheme) -> int:
-    """The oldest version that has the scheme, so that as many readers as can be know it."""
-    return scheme.format_version
-
-
-def _is_digest(value: object) -> bool:
-    return _is_hex(value, 64)
-
-
-def _is_hex(value: object, length: int) -> bool:
-    return isinstance(value, str) and re.fullmatch(f'[0-9a-f]{{{length}}}', value) is not None
-
-
-def _size(value: object) -> tuple[int, int]:
-    _expect(isinstance(value, list) and len(value) == 2
-            and all(type(side) is int and 0 < side <= MAX_SIDE for side in value),
-            f'{value!r:.80} is not a size')
-    return tuple(value)
-
-
-def _parse_scales(scales: object) -> list:
-    _expect(isinstance(scales, list) and len(scales) > 0, 'scales is not a list')
-    _expect(len(scales) == 1 or None not in scales, 'several scales, and one has no size')
-    return [None if scale is None else _size(scale) for scale in scales]
-
-
-def _check_key_entry(entry: object, scheme: Scheme) -> None:
-    if not scheme.shuffles:
-        return _expect(entry is None, f'scheme {scheme.name} has no key')
-    _expect(isinstance(entry, dict) and set(entry) == {'fingerprint', 'derivation'}
-            and _is_hex(entry['fingerprint'], 32),
-            f'scheme {scheme.name} needs the fingerprint of a key')
-    _expect(entry['derivation'] in DERIVATIONS,
-            f'key derivation {entry["derivation"]!r} is unknown: update mmppvit')
-
-
-def _parse_image(item: dict, data: dict) -> SealedImage:
-    sizes = {name: _size(item[name]) for name in ('plain', 'scaled', 'size')}
-    image = SealedImage(**{**item, **sizes})
-    _expect(is_safe_name(image.file), f'{image.file!r:.80} is not a name within the folder')
-    _expect(isinstance(image.source, str), 'source is not a name')
-    _expect(type(image.scale) is int and 0 <= image.scale < len(data['scales']),
-            f'scale {image.scale!r:.80} is not listed')
-    _expect(image.file.startswith(image_folder(data['scales'], image.scale) + '/'),
-            f'{image.file} is not in the folder of its scale')
-    _expect(type(image.bytes) is int and image.bytes > 0 and _is_digest(image.sha256),
-            f'{image.file} has no size or no digest')
-    scheme = data['scheme']
-    _expect(_is_hex(image.nonce, 32 if scheme.shuffles else 0),
-            f'{image.file} has a wrong nonce')
-    padded = tuple(-(-side // scheme.patch_size) * scheme.side for side in image.scaled)
-    _expect(image.size == padded, f'{image.file}: {image.scaled} does not become '
-            f'{image.size} with patch {scheme.patch_size} and grid {scheme.grid}')
-    return image
+        try:
+            return parse_json(content)
+        except (ValueError, RecursionError) as err:
+            raise ManifestError(f'{path} is not JSON: {err}') from None

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from mmppvit.annotations import CheckReport, parse_coco
 from mmppvit.annotations.image_names import file_of, portable_name
 from mmppvit.sealed.image_files import find_images
+from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['Source', 'annotation_remarks', 'output_names', 'read_sources', 'sealed_annotations']
 
@@ -159,6 +160,6 @@ def _checked(content: bytes, name: str) -> tuple[dict, CheckReport]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as err:
         raise FileNotFoundError(f'{path} cannot be read: {err.strerror}') from None

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from mmppvit.encryption import Key
 from mmppvit.sealed.image_files import decode_image
-from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealedImage
+from mmppvit.sealed.manifest import (
+    ANNOTATIONS,
+    MANIFEST,
+    SEALED_METADATA,
+    Manifest,
+    ManifestError,
+    SealedImage,
+)
 
 __all__ = ['metadata_of', 'verify_sealed']
 
@@ -44,6 +51,8 @@ def _unlisted_files(manifest: Manifest) -> Iterator[str]:
     listed = {MANIFEST, *manifest.by_file}
     if manifest.annotations is not None:
         listed.add(ANNOTATIONS)
+    if manifest.sealed_metadata is not None:
+        listed.add(SEALED_METADATA)
     for folder, folders, files in os.walk(manifest.root):
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
         for name in sorted(files + links):

@@ -1,9 +1,12 @@
 """Sealing: plain images in, a sealed data set out; interrupted at any moment, it goes on."""
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -11,59 +14,65 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from mmppvit.annotations.image_names import plain_path
 from mmppvit.encryption import DERIVATIONS
+from mmppvit.sealed.entries import SealedImage, image_folder
 from mmppvit.sealed.image_files import (
     check_complete,
     decode_image,
     encode_image,
+    path_within,
 )
 from mmppvit.sealed.job import SealJob, SealReport
-from mmppvit.sealed.journal import WORK, Journal, Progress, locked, read_journal
-from mmppvit.sealed.manifest import (
-    ANNOTATIONS,
-    MANIFEST,
-    Manifest,
-    SealedImage,
-    image_folder,
-)
-from mmppvit.sealed.sources import Source, output_names, read_sources, sealed_annotations
+from mmppvit.sealed.journal import WORK, Progress, locked
+from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest
+from mmppvit.sealed.resume import Plan, kept_files, make_plan
+from mmppvit.sealed.sealed_metadata import seal_metadata
+from mmppvit.sealed.sources import Source, sealed_annotations
+from mmppvit.sealed.weakening import LookAlikes, joined_sets, look_of
 from mmppvit.utils.atomic import write_atomic
+from mmppvit.utils.regular_files import read_regular
 
-__all__ = ['check_output', 'seal_dataset', 'seal_image']
+__all__ = ['seal_dataset', 'seal_image']
 
 
-def seal_image(content: bytes, source: Source, name: str, job: SealJob
-                 ) -> Iterator[tuple[SealedImage, bytes]]:
+def seal_image(img: np.ndarray, content: bytes, source: Source, name: str, job: SealJob
+               ) -> Iterator[tuple[SealedImage, bytes]]:
     """The sealed files of one plain image, one a scale, and what the manifest says of them.
 
+    Args:
+        img (ndarray): uint8, (H, W, 3), BGR: the decoded ``content``.
+        content (bytes): Of the plain file.
+        source (Source): Its name, and its size according to the json.
+        name (str): Of the sealed files, below the folder of their scale.
+        job (SealJob): How to seal.
+
     Raises:
-        OSError: ``content`` is not a whole image.
         ValueError: It is smaller than a patch, or of another size than its json says.
     """
-    img = decode_image(content)
     plain = (img.shape[1], img.shape[0])
     if source.size is not None and source.size != plain:
         raise ValueError(f'it is {plain[0]}x{plain[1]} (after its EXIF turn, if it has one) and '
                          'its json says {}x{}, so its boxes do not fit'.format(*source.size))
+    mac = job.plain_mac(source.name, content)
     for index, scale in enumerate(job.scales):
         scaled = img if scale is None else _rescale(img, scale)
         file = f'{image_folder(job.scales, index)}/{name}'
-        encrypted = job.scheme.encrypt(scaled, job.key, file)
+        encrypted = job.scheme.encrypt(scaled, job.key, file, job.pad_val)
         sealed = encode_image(encrypted.img, job.image_format)
         yield SealedImage(
-            file=file, source=source.name, scale=index, plain=plain,
+            file=file, source=job.public_name(source.name), scale=index, plain=plain,
             scaled=(scaled.shape[1], scaled.shape[0]),
             size=(encrypted.img.shape[1], encrypted.img.shape[0]),
             bytes=len(sealed), sha256=hashlib.sha256(sealed).hexdigest(),
-            nonce=(encrypted.nonce or b'').hex()), sealed
+            nonce=(encrypted.nonce or b'').hex(), plain_mac=mac), sealed
 
 
 def _rescale(img: np.ndarray, scale: tuple[int, int]) -> np.ndarray:
@@ -80,91 +89,76 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
 
     Args:
         job (SealJob): What to do.
-        resume (bool): Go on with an interrupted run; what is there is checked, not trusted.
+        resume (bool): Go on with an interrupted run; what is there is checked, not trusted. See
+            :mod:`mmppvit.sealed.resume` for what is kept.
         num_workers (int): Processes; 0 works in this one.
         progress (Callable): Called with the images done and their total, whenever that changes.
 
     Raises:
         FileNotFoundError: There is no such folder or json.
         ValueError: The output holds something else, or another run is at work on it.
+        ManifestError: A finished set that is to be resumed was not signed by the job's key.
     """
-    sources, annotations = read_sources(job.img_dir, job.ann_file)
-    names = output_names(sources, job.image_format)
-    asked = job.digest(sources, annotations)
-    check_output(job, asked, resume)
-    report, problems = SealReport(), {}
-    with Journal(job.out, job.shard, asked) as journal:
-        mine = range(job.shard[0], len(sources), job.shard[1])
-        done = _progress_so_far(job, journal, sources, mine) if resume else {}
+    plan = make_plan(job, resume)
+    job, sources, names = plan.job, plan.sources, plan.names
+    report = SealReport(warnings=joined_sets(job, [source.name for source in sources]))
+    mine = range(job.shard[0], len(sources), job.shard[1])
+    if plan.finished is not None and job.shard[1] > 1:
+        return _check_finished(plan, mine, report)
+    problems = {}
+    with plan.journal(job.shard[0]) as journal:
+        done = kept_files(plan, mine) if resume else {}
         report.kept = sum(len(files) for files in done.values())
         journal.start(done)
         progress(len(done), len(mine))
         todo = ((i, sources[i], names[i]) for i in mine if i not in done)
-        for count, (index, files, problem) in enumerate(_run(job, todo, num_workers), 1):
-            journal.add(index, files, problem)
-            report.written += len(files)
-            if problem is not None:
-                problems[index] = problem
+        looks = LookAlikes(job)
+        for count, result in enumerate(_run(job, resume, todo, num_workers), 1):
+            journal.add(result.index, result.files, result.problem)
+            report.written += len(result.files) - result.kept
+            report.kept += result.kept
+            looks.add(sources[result.index].name, result.look)
+            if result.problem is not None:
+                problems[result.index] = result.problem
             progress(len(done) + count, len(mine))
         journal.finish()
+    report.warnings += looks.warnings()
     report.skipped = [(sources[i].name, problems[i]) for i in sorted(problems)]
-    _assemble(job, asked, sources, names, report)
+    _assemble(plan, report)
     return report
 
 
-def _progress_so_far(job: SealJob, journal: Journal, sources: list[Source],
-                     mine: range) -> dict[int, list[dict]]:
-    """Files that are there and good, by index; of a finished data set, from its manifest."""
-    if journal.path.exists() or not (job.out / MANIFEST).exists():
-        return journal.read()
-    by_source: dict[str, list[dict]] = {}
-    for image in Manifest.load(job.out).images:
-        by_source.setdefault(image.source, []).append(asdict(image))
-    return journal.still_good(
-        {i: by_source[sources[i].name] for i in mine if sources[i].name in by_source})
-
-
-def check_output(job: SealJob, asked: str, resume: bool) -> None:
-    """Refuse an output that holds something else, or what ``resume`` does not fit.
-
-    Args:
-        job (SealJob): What to do.
-        asked (str): :meth:`SealJob.digest` of it.
-        resume (bool): Whether an interrupted run is to go on.
-
-    Raises:
-        ValueError: It does.
-    """
-    if not job.out.exists() or not any(job.out.iterdir()):
-        return
-    finished = (job.out / MANIFEST).exists()
-    of_others = [path.name for path in (job.out / WORK).glob('shard-*.jsonl')
-                 if not path.name.endswith(f'-of-{job.shard[1]}.jsonl')]
-    if of_others:
-        raise ValueError(f'{job.out} was started in another number of shards ({of_others[0]}): '
-                         'give the same --shard i/n')
-    if not finished and not (job.out / WORK).is_dir():
-        raise ValueError(f'{job.out} is not empty and not a sealed data set: choose another --out')
-    started = Journal(job.out, job.shard, asked).path.exists()
-    if not resume and (finished or started):
-        raise ValueError(f'{job.out} holds a {"finished" if finished else "started"} data set: '
-                         '--resume goes on with it, or choose another --out')
-    for path in (job.out / WORK).glob('shard-*.jsonl'):  # also those of other shards
-        read_journal(path, asked)
-    if finished and Manifest.load(job.out).job != asked:
-        raise ValueError(f'{job.out} was sealed from other images or with other options, so it '
-                         'cannot be resumed with these: choose another --out')
+def _check_finished(plan: Plan, mine: range, report: SealReport) -> SealReport:
+    """Of one part of a finished set: nothing is left to do, or it has to be done in one."""
+    done = kept_files(plan, mine)
+    report.kept = sum(len(files) for files in done.values())
+    if len(done) < len(mine):
+        raise ValueError(f'{plan.job.out} is finished, and {len(mine) - len(done)} images of shard '
+                         '{}/{} were skipped, have changed or cannot be checked: --resume without '
+                         '--shard mends them'.format(*plan.job.shard))
+    report.complete = True
+    return report
 
 
 # --- the work ------------------------------------------------------------------------------------
 
+class _Result(NamedTuple):
+    """Of one image: its files, how many of them were there already, or why it was skipped."""
+    index: int
+    files: list[SealedImage]
+    problem: str | None = None
+    kept: int = 0
+    look: int | None = None
+
+
 _JOB: SealJob | None = None
+_RESUME = False
 
 
-def _start_process(job: SealJob) -> None:
+def _start_process(job: SealJob, resume: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to report
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _start_worker(job)
+    _start_worker(job, resume)
 
 
 def _end_with_parent() -> None:
@@ -173,38 +167,72 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _start_worker(job: SealJob) -> None:
-    global _JOB
-    _JOB = job
+def _start_worker(job: SealJob, resume: bool) -> None:
+    global _JOB, _RESUME
+    _JOB, _RESUME = job, resume
     cv2.setNumThreads(1)  # one process a core does better than several threads each
 
 
-def _seal_one(task: tuple[int, Source, str]) -> tuple[int, list[dict], str | None]:
+def _seal_one(task: tuple[int, Source, str]) -> _Result:
     """Seal one image and write its files; what to note in the journal about it."""
     index, source, name = task
     try:
         path = plain_path(_JOB.img_dir, source.name)
         check_complete(path)
-        sealed = list(seal_image(path.read_bytes(), source, name, _JOB))
+        content = read_regular(path)
+        img = decode_image(content)
+        sealed = list(seal_image(img, content, source, name, _JOB))
     except FileNotFoundError:
-        return index, [], 'there is no such file'
+        return _Result(index, [], 'there is no such file')
     except (OSError, ValueError, TypeError, cv2.error) as err:
-        return index, [], ' '.join(str(err).split())
-    for image, content in sealed:  # a full disk is not the image's fault: that error is raised
-        write_atomic(_JOB.out / image.file, content)
-    return index, [asdict(image) for image, _ in sealed], None
+        return _Result(index, [], _reason(err, source.name))
+    kept = 0
+    try:
+        for image, content in sealed:
+            if _RESUME and _JOB.key is None and _is_there(image, content):
+                kept += 1
+            else:
+                write_atomic(path_within(_JOB.out, image.file), content)
+    except OSError as err:  # a full disk is not the image's fault: that error is raised
+        if err.errno not in _FAULTS_OF_NAMES:
+            raise
+        return _Result(index, [], f'its name cannot be given to a sealed file: {err.strerror}')
+    return _Result(index, [image for image, _ in sealed], None, kept, look_of(img, _JOB))
 
 
-def _run(job: SealJob, tasks: Iterator, num_workers: int) -> Iterator[tuple]:
+_FAULTS_OF_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR,
+                    errno.EEXIST)
+
+
+def _is_there(image: SealedImage, content: bytes) -> bool:
+    try:
+        return read_regular(path_within(_JOB.out, image.file), len(content)) == content
+    except OSError:
+        return False
+
+
+def _reason(err: Exception, name: str) -> str:
+    """What is wrong with an image, without folders and names: the manifest is handed over."""
+    text = ' '.join(str(getattr(err, 'strerror', None) or err).split())
+    for folder in sorted({str(path) for given in (_JOB.img_dir, _JOB.out)
+                          for path in (given, given.absolute(), given.resolve())},
+                         key=len, reverse=True):
+        if len(folder) > 1:
+            text = text.replace(folder, '...')
+    text = text.replace(name, '...').replace('.../...', '...')
+    return re.sub(r"""(?<![\w.])(?:/|[A-Za-z]:\\)[^\s'",;:()]+""", '...', text)
+
+
+def _run(job: SealJob, resume: bool, tasks: Iterator, num_workers: int) -> Iterator[_Result]:
     """Results as they come; never more than a few images are under way."""
     if num_workers == 0:
-        _start_worker(job)
+        _start_worker(job, resume)
         yield from map(_seal_one, tasks)
         return
     # Forked workers start at once. Where that is not safe they read the key from its file again.
     method = 'fork' if sys.platform == 'linux' else 'spawn'
     with ProcessPoolExecutor(num_workers, multiprocessing.get_context(method),
-                             _start_process, (job, )) as pool:
+                             _start_process, (job, resume)) as pool:
         try:
             pending = {pool.submit(_seal_one, task) for task in islice(tasks, 4 * num_workers)}
             while pending:
@@ -222,41 +250,61 @@ def _run(job: SealJob, tasks: Iterator, num_workers: int) -> Iterator[tuple]:
 # --- the end -------------------------------------------------------------------------------------
 
 
-def _assemble(job: SealJob, asked: str, sources: list[Source], names: list[str],
-              report: SealReport) -> None:
+def _assemble(plan: Plan, report: SealReport) -> None:
     """Write json and manifest if all shards are through; the same bytes whoever does it."""
-    journals = [Journal(job.out, (i, job.shard[1]), asked).path for i in range(job.shard[1])]
+    job, count = plan.job, plan.job.shard[1]
+    journals = [plan.journal(part) for part in range(count)]
     try:
         with locked(job.out / WORK / 'end.lock'):  # two shards may get here at the same time
-            parts = [read_journal(path, asked) for path in journals]
-            if all(part.through for part in parts):
-                _write_end(job, asked, sources, names, report, parts)
-    except FileNotFoundError:  # another shard is not through, or has just done this
-        report.complete = (job.out / MANIFEST).exists() and not journals[job.shard[0]].exists()
+            parts = [journal.read(job.scheme, job.scales) for journal in journals]
+            # A line that was taken away from a journal must not take an image out of the set.
+            if all(part.covers(range(i, len(plan.sources), count)) for i, part in enumerate(parts)):
+                _write_end(plan, report, parts)
+                return
+    except FileNotFoundError:  # another shard has just done this
+        pass
+    report.complete = (job.out / MANIFEST).exists() and not journals[job.shard[0]].path.exists()
 
 
-def _write_end(job: SealJob, asked: str, sources: list[Source], names: list[str],
-               report: SealReport, parts: list[Progress]) -> None:
-    files = {i: entries for part in parts for i, entries in part.files.items()}
+def _write_end(plan: Plan, report: SealReport, parts: list[Progress]) -> None:
+    job, sources = plan.job, plan.sources
+    files = {i: images for part in parts for i, images in part.files.items()}
     problems = {i: why for part in parts for i, why in part.problems.items() if i not in files}
-    annotations = None
-    if job.ann_file is not None:
-        kept = {sources[i].in_json: names[i] for i in files}
-        content, report.dropped_fields = sealed_annotations(job.ann_file, kept)
-        write_atomic(job.out / ANNOTATIONS, content)
-        annotations = hashlib.sha256(content).hexdigest()
-    images = [SealedImage(**entry) for scale in range(len(job.scales))
-                for i in sorted(files) for entry in files[i] if entry['scale'] == scale]
+    images = [image for scale in range(len(job.scales)) for i in sorted(files)
+              for image in files[i] if image.scale == scale]
     if not images:
         raise ValueError('no image could be sealed; the first reason: '
                          f'{sources[min(problems)].name}: {problems[min(problems)]}')
-    Manifest(
+    manifest = Manifest(
         root=job.out, scheme=job.scheme, image_format=job.image_format,
-        scales=list(job.scales), job=asked, annotations=annotations, images=images,
+        scales=list(job.scales), job=plan.asked, images=images,
         key=job.key and dict(fingerprint=job.key.fingerprint, derivation=DERIVATIONS[-1]),
-        skipped=[(sources[i].name, problems[i]) for i in sorted(problems)]).save(job.key)
+        skipped=[(job.public_name(sources[i].name), problems[i]) for i in sorted(problems)],
+        name=job.name, role=job.role, padding=job.padding)
+    content = None
+    if job.ann_file is not None:
+        kept = {sources[i].in_json: plan.names[i] for i in files}
+        content, report.dropped_fields = sealed_annotations(job.ann_file, kept)
+    if job.seal_metadata:
+        seal_metadata(manifest, content and json.loads(content), job.key)
+    elif content is not None:
+        write_atomic(job.out / ANNOTATIONS, content, sync=True)
+        manifest.annotations = hashlib.sha256(content).hexdigest()
+    manifest.counter = _counter(plan, manifest)
+    manifest.save(job.key)  # all that it lists is on the disk by now
     _remove_leftovers(job.out)
     report.complete = True
+
+
+def _counter(plan: Plan, manifest: Manifest) -> int:
+    """One more than before if the set has changed, so that an older copy can be told."""
+    before = plan.finished
+    if before is None:
+        return plan.job.counter
+    same = before.version == manifest.version and all(
+        getattr(before, name) == getattr(manifest, name)
+        for name in ('images', 'skipped', 'annotations', 'sealed_metadata'))
+    return max(plan.job.counter, before.counter + (not same))
 
 
 def _remove_leftovers(out: Path) -> None:

@@ -1,13 +1,14 @@
 """Files that appear whole or not at all: written beside their place, then moved there."""
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ['replace_file', 'write_atomic']
+__all__ = ['replace_file', 'sync_files', 'sync_folder', 'write_atomic']
 
 
 @contextmanager
@@ -16,8 +17,9 @@ def replace_file(path: str | Path, sync: bool = False) -> Iterator[Path]:
 
     Args:
         path (str | Path): The file; its folder is made.
-        sync (bool): Flush the content to disk first, so that a machine that goes down leaves no
-            torn file under the final name either. It costs a wait per file.
+        sync (bool): Flush the content to disk before the file gets its name, and the name
+            afterwards: when this returns, a machine that goes down keeps the new file, and at
+            any moment before it keeps the old or the new one. It costs two waits per file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,20 +27,66 @@ def replace_file(path: str | Path, sync: bool = False) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
-        if sync:
-            with open(name, 'r+b') as file:
-                os.fsync(file.fileno())
         os.chmod(name, 0o666 & ~_UMASK)  # mkstemp's files are private
+        if sync:
+            _sync(name)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    if sync:
+        sync_folder(path.parent)
 
 
 def write_atomic(path: str | Path, content: bytes, sync: bool = False) -> None:
     """Write ``path``, which then has all of ``content`` or is as it was; as `replace_file`."""
     with replace_file(path, sync) as temporary:
         temporary.write_bytes(content)
+
+
+def sync_files(root: Path, files: Iterable[str]) -> None:
+    """Flush ``files`` below ``root`` to disk, then the folders on their way, ``root`` last.
+
+    Args:
+        root (Path): A folder.
+        files (Iterable[str]): Relative to it.
+
+    Raises:
+        OSError: One is missing, or the disk reports that it was not written.
+    """
+    folders = {root}
+    for file in files:
+        path = root / file
+        _sync(path)
+        folders.update(parent for parent in path.parents if parent.is_relative_to(root))
+    for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
+        sync_folder(folder)
+    sync_folder(root.resolve().parent)
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Flush the names in ``folder`` to disk: without it a file's content may be safe, and not its
+    name. Nothing happens where the system cannot (Windows, some network shares).
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY | getattr(os, 'O_DIRECTORY', 0))
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as err:
+        if err.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _sync(path: str | Path) -> None:
+    handle = os.open(path, os.O_RDONLY if os.name == 'posix' else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:
@@ -49,3 +97,4 @@ def _umask() -> int:
 
 
 _UMASK = _umask()
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EROFS, errno.EACCES, errno.EBADF)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmppvit.encryption import Key, Scheme
+from mmppvit.encryption import Scheme
 from tests.sealed.jobs import make_job
 
 
@@ -11,7 +11,12 @@ from tests.sealed.jobs import make_job
     (dict(out='images'), 'lies in the folder of the plain'),
     (dict(out='images/sub/../new/sealed'), 'lies in the folder of the plain'),
     (dict(scheme=Scheme('shuffle', grid=1)), 'needs --key-file'),
-    (dict(key=Key(bytes(32)), scheme=Scheme('mix')), 'uses no key'),
+    (dict(seal_metadata=True), 'need a key'),
+    (dict(pseudonyms=True), 'need a key'),
+    (dict(padding='black'), "padding 'black'"),
+    (dict(name='a/b'), "name 'a/b' is not made of"),
+    (dict(role='\x1b[2J'), r'role .* is not made of'),
+    (dict(counter=0), 'counter must be 1 or more'),
     (dict(image_format='jpg'), "format 'jpg'"),
     (dict(scales=((9, 9), (9, 9))), 'given twice'),
     (dict(scales=((1_000_001, 800), )), 'more than 1000000 pixels'),

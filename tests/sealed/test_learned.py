@@ -19,7 +19,7 @@ from mmppvit.sealed import (
     seal_dataset,
     verify_sealed,
 )
-from mmppvit.sealed.manifest import _canonical
+from mmppvit.sealed.manifest_format import canonical
 from tests.protectors import write_protector
 
 
@@ -52,11 +52,11 @@ def test_sealed_images_are_the_protectors_own(plain, protector, tmp_path):
     assert list(verify_sealed(tmp_path / 'sealed')) == []
 
 
-def test_the_manifest_names_the_protector_and_is_of_version_3(plain, protector, tmp_path):
+def test_the_manifest_names_the_protector(plain, protector, tmp_path):
     seal_dataset(_job(plain, tmp_path / 'sealed', protector))
     data = json.loads((tmp_path / 'sealed/manifest.json').read_text())
     scheme = learned_scheme(protector)
-    assert data['version'] == 3
+    assert data['version'] == 4
     assert data['scheme']['protector'] == scheme.protector
     assert data['scheme']['unet'] == scheme.unet
     assert data['key'] is None
@@ -72,7 +72,7 @@ def test_versions_without_learned_protection_are_refused(plain, protector, tmp_p
     data = {**json.loads(path.read_text()), **change}
     signature = data.pop('signature')
     del data['digest']
-    data.update(digest=hashlib.sha256(_canonical(data)).hexdigest(), signature=signature)
+    data.update(digest=hashlib.sha256(canonical(data)).hexdigest(), signature=signature)
     path.write_text(json.dumps(data))
     with pytest.raises(ManifestError, match='has no such scheme'):
         Manifest.load(tmp_path / 'sealed')

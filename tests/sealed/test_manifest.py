@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed import ANNOTATIONS, MANIFEST, Manifest, ManifestError, SealJob, seal_dataset
-from mmppvit.sealed.manifest import _canonical
+from mmppvit.sealed.manifest_format import canonical
 
 KEY = Key(bytes(range(32)))
 
@@ -43,7 +43,7 @@ def _data(root: Path) -> dict:
 def _forge(root: Path, data: dict) -> None:
     """Write a manifest whose digest fits, as anybody can; the signature stays what it was."""
     content = {k: v for k, v in data.items() if k not in ('digest', 'signature')}
-    data['digest'] = hashlib.sha256(_canonical(content)).hexdigest()
+    data['digest'] = hashlib.sha256(canonical(content)).hexdigest()
     (root / MANIFEST).write_text(json.dumps(data))
 
 
@@ -60,7 +60,8 @@ def test_save_and_load(sealed):
 
 
 FIELDS = ['format', 'version', 'picture_format', 'scales', 'job', 'key', 'annotations', 'skipped',
-          'pictures', 'scheme', 'digest', 'signature', 'new']
+          'pictures', 'scheme', 'digest', 'signature', 'new', 'name', 'role', 'counter', 'padding',
+          'sealed_metadata']
 
 
 @pytest.mark.parametrize('field', FIELDS)
@@ -69,8 +70,9 @@ def test_every_edit_is_found(sealed, tmp_path, field):
     data = _data(sealed)
     edits = dict(
         version=1.5, picture_format='webp', scales=[[48, 32]], job='0' * 64, signature='0' * 64,
-        annotations='0' * 64, skipped=[['a', 'b']], pictures=data['pictures'][:1],
-        key=dict(fingerprint='0' * 32, derivation=1), scheme=data['scheme'] | dict(erode=1))
+        annotations='0' * 64, skipped=[['a', 'b']], counter=2, padding='zero',
+        pictures=data['pictures'][:1], key=dict(fingerprint='0' * 32, derivation=1),
+        scheme=data['scheme'] | dict(erode=1))
     data[field] = edits.get(field, 'x')
     (tmp_path / MANIFEST).write_text(json.dumps(data))
     if field != 'signature':  # it signs the rest
@@ -104,6 +106,8 @@ TOP = [
     ('scales', [[9, HUGE]]), ('key', None), ('key', dict(fingerprint=10**31, derivation=1)),
     ('key', dict(fingerprint='0' * 32, derivation=2)), ('job', ''), ('skipped', 3),
     ('skipped', [[1, 2, 3]]), ('pictures', None), ('pictures', [None]), ('annotations', '../x'),
+    ('name', 7), ('name', 'a\nb'), ('role', None), ('role', '\x1b[2J'), ('counter', 0),
+    ('counter', True), ('counter', HUGE), ('padding', 'black'), ('sealed_metadata', '../x'),
     ('root', '/'), ('by_file', {}), ('new\nline', 1), ('picture_format', 'jpg'),
 ]
 SCHEME = [('patch_size', HUGE), ('patch_size', 10**12 + 1), ('patch_size', 7), ('grid', 0),
@@ -215,7 +219,7 @@ def test_hostile_manifests(sealed, hostile, data):
 
 
 @pytest.mark.parametrize(('name', 'message'), [
-    ('link.png', 'outside'), ('loop.png', 'cannot be read'), ('pipe.png', 'not a file'),
+    ('link.png', 'outside'), ('loop.png', 'cannot be read'), ('pipe.png', 'not a regular file'),
     ('gone.png', 'No such file'), ('x' * 300 + '.png', 'cannot be read'),
 ], ids=['link', 'loop', 'pipe', 'gone', 'long'])
 def test_files_that_are_none(sealed, hostile, name, message):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 from dataclasses import replace
 
@@ -35,10 +36,14 @@ def test_another_job_is_not_resumed(plain, key, whole, tmp_path, finished, monke
         child.start()
         child.join()
     before = content_of(job.out)
-    (tmp_path / 'other.json').write_text((plain / 'ann.json').read_text() + ' ')
+    other = json.loads((plain / 'ann.json').read_text())
+    other['annotations'][0]['bbox'][0] += 1
+    (tmp_path / 'other.json').write_text(json.dumps(other))
     for other in (replace(job, scales=((96, 64), )), replace(job, image_format='webp'),
                   replace(job, key=Key(bytes(32))), replace(job, ann_file=tmp_path / 'other.json'),
-                  replace(job, ann_file=None), replace(job, scheme=Scheme('mix+shuffle', erode=1))):
+                  replace(job, ann_file=None), replace(job, name='other'),
+                  replace(job, role='val'), replace(job, pseudonyms=True),
+                  replace(job, scheme=Scheme('mix+shuffle', erode=1))):
         with pytest.raises(ValueError, match='cannot be resumed with these'):
             seal_dataset(other, resume=True)
     with pytest.raises(ValueError, match='--resume goes on with it'):

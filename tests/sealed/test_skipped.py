@@ -51,7 +51,8 @@ def test_bad_images_are_skipped_and_can_be_mended(plain, tmp_path):
     cv2.imwrite(str(paths[5]), img[:9, :9])
     report = seal_dataset(job, resume=True)
     assert (report.written, report.kept, len(report.skipped)) == (6, 1, 1)
-    seal_dataset(replace(job, out=tmp_path / 'clean'))
+    # The set has changed since it was finished first, and its counter says so.
+    seal_dataset(replace(job, out=tmp_path / 'clean', counter=2))
     assert content_of(job.out) == content_of(tmp_path / 'clean')
 
 
@@ -62,7 +63,12 @@ def test_mended_shards_are_complete_together(plain, tmp_path):
     jobs = [make_job(tmp_path, tmp_path / 'out', shard=(i, 2)) for i in range(2)]
     assert [seal_dataset(job).complete for job in jobs] == [False, True]
     (tmp_path / name).rename(tmp_path / 'images' / name)
-    assert [seal_dataset(job, resume=True).complete for job in jobs] == [False, True]
+    before = content_of(tmp_path / 'out')
+    for job in jobs:
+        with pytest.raises(ValueError, match='--resume without --shard mends them'):
+            seal_dataset(job, resume=True)
+    assert content_of(tmp_path / 'out') == before
+    assert seal_dataset(replace(jobs[0], shard=(0, 1)), resume=True).complete
     assert len(Manifest.load(tmp_path / 'out').images) == 8
     assert not list(verify_sealed(tmp_path / 'out'))
 

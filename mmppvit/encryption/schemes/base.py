@@ -221,14 +221,14 @@ class Scheme:
         return cls(**data)
 
     def encrypt(self, img: np.ndarray, key: Key | None = None, image_id: str = '',
-                pad_val: float = 0) -> EncryptedImage:
+                pad_val: float | str = 0) -> EncryptedImage:
         """Pad to whole patches, then mix, center and shuffle as the scheme says.
 
         Args:
             img (ndarray): uint8, (H, W) or (H, W, C).
             key (Key, optional): Needed by schemes that shuffle.
-            image_id (str): Goes into the sub-key, with the content.
-            pad_val (float): Value of padded pixels.
+            image_id (str): Goes into nonce and sub-key, with the content.
+            pad_val (float | str): Value of padded pixels, or 'mirror': :func:`pad_to_patches`.
 
         Raises:
             TypeError: The image is not uint8.
@@ -239,12 +239,14 @@ class Scheme:
             return EncryptedImage(img, None, None)
         if key is None:
             raise ValueError(f'scheme {self.name} needs a key')
-        nonce = key.nonce(img)
+        # The id as well: equal images under two names must not be seen by equal nonces.
+        nonce = key.nonce(image_id.encode(errors='surrogatepass'), img)
         order = self.order(key, image_id, nonce, img.shape)
         img = blank_patches(img, self.side, order[:int(self.drop * len(order))])
         return EncryptedImage(shuffle_patches(img, self.side, order), order, nonce)
 
-    def in_order(self, img: np.ndarray, image_id: str = '', pad_val: float = 0) -> np.ndarray:
+    def in_order(self, img: np.ndarray, image_id: str = '',
+                 pad_val: float | str = 0) -> np.ndarray:
         """The encrypted image before patches are dropped and shuffled, which needs no key.
 
         Arguments and errors are those of :meth:`encrypt`.
@@ -254,7 +256,7 @@ class Scheme:
             img = center_patches(img, self.side, self.center_strength, self.normalize)
         return erode_patches(img, self.side, self.erode)
 
-    def _hide(self, img: np.ndarray, image_id: str, pad_val: float) -> np.ndarray:
+    def _hide(self, img: np.ndarray, image_id: str, pad_val: float | str) -> np.ndarray:
         """The first step, and padding to whole patches."""
         return mix_sub_patches(pad_to_patches(img, self.patch_size, pad_val), self.patch_size,
                                self.grid)

@@ -95,7 +95,7 @@ class BaselineScheme(Scheme):
         """Pixelation leaves blocks of one color; blur, noise and a smaller size are not judged."""
         return self.name == 'pixelate' and not has_blocks(img, int(self.strength), self.patch_size)
 
-    def _hide(self, img: np.ndarray, image_id: str, pad_val: float) -> np.ndarray:
+    def _hide(self, img: np.ndarray, image_id: str, pad_val: float | str) -> np.ndarray:
         if self.name == 'blur':
             img = blur(img, self.strength)
         elif self.name == 'pixelate':

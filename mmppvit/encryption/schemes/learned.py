@@ -76,7 +76,7 @@ class LearnedScheme(Scheme):
         channels = '-'.join(map(str, self.unet.get('arch', {}).get('channels', ())))
         return f'learned, protector {self.protector[:8]}, U-Net of {channels} channels'
 
-    def _hide(self, img: np.ndarray, image_id: str, pad_val: float) -> np.ndarray:
+    def _hide(self, img: np.ndarray, image_id: str, pad_val: float | str) -> np.ndarray:
         if self.protect is None:
             raise ValueError('scheme learned needs the protector of fingerprint '
                              f'{self.protector}: give its file by --protector')

@@ -74,14 +74,14 @@ def _by_hand(scheme: Scheme, img: np.ndarray, image_id: str, pad_val: int) -> tu
         else:
             img = erode_patches(img, side, scheme.erode)
             count = (img.shape[0] // side) * (img.shape[1] // side)
-            nonce = KEY.nonce(img)
+            nonce = KEY.nonce(image_id.encode(), img)
             order = permutation(KEY.sub_key(image_id, nonce), count)
             img = blank_patches(img, side, order[:int(scheme.drop * count)])
             img = shuffle_patches(img, side, order)
     return img, order, nonce
 
 
-@given(encryptable(), st.text('ab/.1', max_size=5), st.sampled_from([0, 114, 255]))
+@given(encryptable(), st.text('ab/.1', max_size=5), st.sampled_from([0, 114, 255, 'mirror']))
 @settings(max_examples=300)
 def test_equals_the_steps_by_hand(sample, image_id, pad_val):
     scheme, img = sample

@@ -1,0 +1,175 @@
+"""``manifest.json`` as bytes: versions, fields, and what makes no sense in them.
+
+Versions 1 to 3 differ in their schemes alone: 2 has baselines, 3 learned protection. Version 4 has
+a name, a role and a counter, says how images were padded, may be signed whatever the scheme is and
+may hide its metadata.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+
+from mmppvit.encryption import DERIVATIONS, Scheme, read_scheme
+from mmppvit.sealed.entries import (
+    MAX_SIDE,
+    ManifestError,
+    entry_of,
+    expect,
+    is_hex,
+    parse_entry,
+    parse_size,
+)
+from mmppvit.utils.regular_files import read_regular
+
+__all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'PADDINGS', 'SEALED_METADATA', 'VERSION',
+           'canonical', 'check_label', 'dump', 'parse', 'parse_json', 'read_json']
+
+FORMAT = 'mmppvit sealed data set'
+VERSION, VERSIONS = 4, (1, 2, 3, 4)
+MANIFEST, ANNOTATIONS = 'manifest.json', 'annotations.json'
+SEALED_METADATA = 'annotations.json.sealed'
+FORMATS = ('png', 'webp')
+PADDINGS = ('zero', 'mirror')
+MAX_COUNTER = 2**53  # any reader of JSON has these
+_MAX_JSON = 2**31
+_FIELDS_OF_4 = {'name', 'role', 'counter', 'padding', 'sealed_metadata'}
+
+
+def canonical(data: object) -> bytes:
+    """The bytes that are digested and signed."""
+    return json.dumps(data, sort_keys=True, separators=(',', ':')).encode()
+
+
+def read_json(path: Path) -> object:
+    """What the JSON file ``path`` says.
+
+    Raises:
+        ManifestError: It is missing, no regular file, or not JSON.
+    """
+    try:
+        return parse_json(read_regular(path, _MAX_JSON))
+    except FileNotFoundError:
+        raise ManifestError(f'no {path}: sealing makes it when it is through (seal --resume goes '
+                            'on with an interrupted run, repair rebuilds a lost one)') from None
+    except OSError as err:
+        raise ManifestError(f'{path} cannot be read: {err.strerror}') from None
+    except (ValueError, RecursionError) as err:
+        raise ManifestError(f'{path} is not JSON: {err}') from None
+
+
+def parse_json(content: bytes) -> object:
+    """``content`` with finite numbers only.
+
+    Raises:
+        ValueError, RecursionError: It is not JSON.
+    """
+    def refuse(name: str) -> None:
+        raise ValueError(f'{name:.40} is not a number of JSON')
+
+    def finite(text: str) -> float:
+        number = float(text)
+        return number if math.isfinite(number) else refuse(text)
+
+    return json.loads(content, parse_constant=refuse, parse_float=finite)
+
+
+def dump(manifest) -> dict:
+    """All of a :class:`Manifest` but digest and signature, as JSON has it."""
+    data = dict(
+        format=FORMAT, version=manifest.version, scheme=manifest.scheme.to_dict(),
+        picture_format=manifest.image_format, scales=manifest.scales, job=manifest.job,
+        key=manifest.key, annotations=manifest.annotations, skipped=manifest.skipped)
+    hidden = manifest.sealed_metadata is not None
+    if manifest.version > 3:
+        data.update({name: getattr(manifest, name) for name in sorted(_FIELDS_OF_4)},
+                    skipped=[] if hidden else manifest.skipped)
+    data['pictures'] = [entry_of(image, manifest.version, hidden) for image in manifest.images]
+    return data
+
+
+def parse(data: object, root: Path) -> tuple[dict, bytes, object]:
+    """Fields of a :class:`Manifest`, what was signed, and the signature.
+
+    Raises:
+        ManifestError: It is not the manifest of a sealed data set, of another version, edited, or
+            makes no sense.
+    """
+    if not isinstance(data, dict) or data.get('format') != FORMAT:
+        raise ManifestError(f'{root / MANIFEST} is not the manifest of a sealed data set')
+    if data.get('version') not in VERSIONS:
+        raise ManifestError(f'{root / MANIFEST} is of version {data.get("version")!r:.40}, this '
+                            f'mmppvit reads {VERSIONS}: update mmppvit')
+    digest, signature = data.pop('digest', None), data.pop('signature', None)
+    content = canonical(data)
+    if digest != hashlib.sha256(content).hexdigest():
+        raise ManifestError(f'{root / MANIFEST} was edited or damaged after sealing: its digest '
+                            'does not fit. Restore it, rebuild it (repair), or seal again')
+    return _parse_fields(data), content, signature
+
+
+def _parse_fields(data: dict) -> dict:
+    data = dict(data)
+    data.pop('format')
+    # Beyond that, the list of divisors in the scheme's own error would take forever.
+    expect(data['scheme']['patch_size'] <= MAX_SIDE, 'patch_size is too large')
+    data['scheme'] = scheme = read_scheme(data['scheme'])
+    version = data['version']
+    expect(type(version) is int and (version > 3 or version == scheme.format_version),
+           f'version {version} has no such scheme')
+    data['image_format'] = data.pop('picture_format')  # the files' name for it
+    expect(data['image_format'] in FORMATS, f'picture_format is none of {FORMATS}')
+    expect(is_hex(data['job'], 64), 'job is not a digest')
+    expect(data['annotations'] is None or is_hex(data['annotations'], 64),
+           'annotations is not a digest')
+    data['scales'] = scales = _parse_scales(data['scales'])
+    _check_key_entry(data['key'], scheme, version)
+    expect(version > 3 or not _FIELDS_OF_4 & set(data), f'version {version} has no such fields')
+    hidden = _parse_fields_of_4(data) if version > 3 else False
+    data['skipped'] = [(str(source), str(reason)) for source, reason in data['skipped']]
+    data['images'] = [parse_entry(item, scheme, scales, version, hidden)
+                      for item in data.pop('pictures')]
+    expect(len({image.file for image in data['images']}) == len(data['images']),
+           'a file is listed twice')
+    return data
+
+
+def _parse_fields_of_4(data: dict) -> bool:
+    """Check them; whether metadata is sealed."""
+    for name in ('name', 'role'):
+        check_label(name, data[name])
+    expect(type(data['counter']) is int and 0 < data['counter'] <= MAX_COUNTER,
+           'counter is not a number from 1 on')
+    expect(data['padding'] in PADDINGS, f'padding is none of {PADDINGS}')
+    hidden = data['sealed_metadata'] is not None
+    if hidden:
+        expect(is_hex(data['sealed_metadata'], 64), 'sealed_metadata is not a digest')
+        expect(data['key'] is not None, 'metadata is sealed, and there is no key')
+        expect(data['annotations'] is None and data['skipped'] == [],
+               'metadata is sealed and in the open as well')
+    return hidden
+
+
+def check_label(what: str, value: object) -> None:
+    """Raise ValueError unless ``value`` can be the name or the role of a data set."""
+    if not isinstance(value, str) or re.fullmatch(r'[\w.+ -]{0,100}', value) is None:
+        raise ValueError(f'{what} {value!r:.80} is not made of up to 100 letters, digits, spaces '
+                         "and '._+-'")
+
+
+def _parse_scales(scales: object) -> list:
+    expect(isinstance(scales, list) and len(scales) > 0, 'scales is not a list')
+    expect(len(scales) == 1 or None not in scales, 'several scales, and one has no size')
+    return [None if scale is None else parse_size(scale) for scale in scales]
+
+
+def _check_key_entry(entry: object, scheme: Scheme, version: int) -> None:
+    if not scheme.shuffles and (version < 4 or entry is None):
+        return expect(entry is None, f'scheme {scheme.name} has no key')
+    expect(isinstance(entry, dict) and set(entry) == {'fingerprint', 'derivation'}
+           and is_hex(entry['fingerprint'], 32),
+           f'scheme {scheme.name} needs the fingerprint of a key')
+    expect(entry['derivation'] in DERIVATIONS,
+           f'key derivation {entry["derivation"]!r} is unknown: update mmppvit')
