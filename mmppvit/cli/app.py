@@ -45,6 +45,7 @@ SECTIONS = {
         'export': 'Export a protector to ONNX.',
     },
     'Get started': {
+        'demo': 'Seal, train, detect and attack, on synthetic images.',
         'doctor': 'Examine the installation.',
     },
 }
@@ -109,8 +110,8 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         code = program.main(args, prog_name='mmppvit', standalone_mode=False)
         sys.stdout.flush()  # here, where a closed pipe can still be handled
-    except (KeyboardInterrupt, click.Abort):
-        click.echo('\ninterrupted', err=True)
+    except (KeyboardInterrupt, click.Abort):  # click has ended the line already
+        click.echo('interrupted', err=True)
         return INTERRUPTED
     except BrokenPipeError:  # as of `mmppvit ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

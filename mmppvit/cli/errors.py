@@ -160,5 +160,6 @@ FOREIGN: list[tuple[type[BaseException], str, Callable[[str], str | None]]] = [
     (AssertionError, 'mmdet.engine.hooks.num_class_check_hook', _class_count),
     (Exception, 'torch.serialization', lambda text: _unpickled(text)
      if 'Weights only load failed' in text else None),
+    (Exception, 'torch._weights_only_unpickler', _unpickled),
     (RuntimeError, '', _out_of_memory),
 ]

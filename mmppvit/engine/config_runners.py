@@ -45,7 +45,7 @@ def training_runner(config: str, *, cfg_options: Iterable[str] = (), work_dir: s
         cfg.auto_scale_lr.enable = True
     resume_from(cfg, resume)
     if cfg.get('load_from'):
-        _check_exists(cfg.load_from)
+        _check_checkpoint(cfg.load_from)
     if not cfg.get('train_dataloader'):
         raise ValueError(f'{config} has no train_dataloader: choose a config that trains')
     return _build(cfg)
@@ -57,7 +57,7 @@ def resume_from(cfg: Config, resume: str | None) -> None:
         cfg.resume = True
         cfg.load_from = None if resume == 'auto' else resume
         if resume != 'auto':
-            _check_exists(resume)
+            _check_checkpoint(resume)
 
 
 def evaluation_runner(config: str, checkpoint: str, *, cfg_options: Iterable[str] = (),
@@ -89,7 +89,7 @@ def evaluation_runner(config: str, checkpoint: str, *, cfg_options: Iterable[str
     if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
         raise ValueError(f'{config} has no test_dataloader and test_evaluator: choose a config '
                          'that evaluates')
-    _check_exists(checkpoint)
+    _check_checkpoint(checkpoint)
     cfg.load_from = checkpoint
     # A part of the weights would give a number that means nothing.
     cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
@@ -115,9 +115,15 @@ def write_coco_results(cfg: Config, out: str) -> None:
             evaluator.outfile_prefix = out[:-len('.json')]
 
 
-def _check_exists(checkpoint: str) -> None:
-    if not os.path.isfile(checkpoint) and '://' not in checkpoint:
+def _check_checkpoint(checkpoint: str) -> None:
+    if '://' in checkpoint:
+        return
+    if not os.path.isfile(checkpoint):
         raise FileNotFoundError(f'no checkpoint {checkpoint}: name a .pth that training wrote')
+    with open(checkpoint, 'rb') as file:
+        if file.read(2) not in (b'PK', b'\x80\x02'):  # zip, and the pickle of old versions
+            raise ValueError(f'{checkpoint} is not a checkpoint that torch wrote: name a .pth that '
+                             'training wrote')
 
 
 def _build(cfg: Config) -> Runner:

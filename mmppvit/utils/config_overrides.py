@@ -23,7 +23,8 @@ OF_DATALOADERS = {*inspect.signature(DataLoader.__init__).parameters, 'num_batch
 OF_EVERY_DICT = {'type', '_delete_', '_scope_', '_from_timm_'}
 # Dicts that are not built from their type alone.
 OF_WRAPPERS = {'constructor', 'paramwise_cfg', 'optimizer'}
-ALIKE = .8  # of difflib; a key this close to one that is there is a slip
+# Of difflib: a key this close to one that is there is a slip; and close enough for a hint.
+ALIKE, HINT = .8, .6
 
 
 def parse_overrides(options: Iterable[str], name: str = '--cfg-options') -> dict:
@@ -91,7 +92,8 @@ def _check_new(node: dict, part: str, parent: str, key: str, where: str) -> None
     readers = _arguments(node, parent)
     if part in OF_EVERY_DICT or (readers is not None and part in readers):
         return
-    close = difflib.get_close_matches(part, {*node, *(readers or ())}, 1, ALIKE)
+    close = difflib.get_close_matches(part, {*node, *(readers or ())}, 1,
+                                      ALIKE if readers is None else HINT)
     if readers is None and not close:
         return  # a dict that anything may be put into
     hint = f'did you mean {".".join(filter(None, (where, close[0])))}?' if close else \

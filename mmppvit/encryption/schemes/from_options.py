@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from mmppvit.encryption.schemes.base import Scheme
-from mmppvit.encryption.schemes.baseline_schemes import make_scheme
 from mmppvit.encryption.schemes.learned import LEARNED
+from mmppvit.encryption.schemes.scheme_kinds import make_scheme
 
 __all__ = ['refuse_options_of_others', 'scheme_from_options']
 

@@ -1,0 +1,1 @@
+"""The whole way in minutes: a key, sealed files, a detector, its detections, an attack."""
