@@ -5,17 +5,21 @@ or broken.
 """
 import importlib
 import platform
-import re
 from importlib import metadata
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from mmppvit.compat.versions import parse, too_old
+
 __all__ = ['Finding', 'describe', 'examine']
 
+OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
+           'opencv-contrib-python-headless')
 PACKAGES = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmcv-lite', 'mmdet', 'timm',
-            'pycocotools', 'cryptography', 'setuptools', 'opencv-python', 'opencv-python-headless')
-REQUIRED = ('torch', 'torchvision', 'numpy', 'mmengine', 'mmdet', 'timm', 'pycocotools',
-            'cryptography')
+            'pycocotools', 'cryptography', 'pillow', 'setuptools', *OPENCVS)
+# What every installation needs, and what training needs besides.
+OWNERS = ('numpy', 'cryptography', 'pillow')
+TRAINERS = ('torch', 'torchvision', 'mmengine', 'mmdet', 'timm', 'pycocotools')
 # What is shown as the place of an operator, and its names in mmcv._ext and in torchvision.
 COMPILED, TORCHVISION, PLAIN = 'compiled mmcv', 'torchvision', 'plain PyTorch'
 OPERATORS = dict(
@@ -37,18 +41,33 @@ class Finding(NamedTuple):
 OK = Finding('ok', '')
 
 
-def parse(version: str | None) -> tuple[int, ...]:
-    """'2.13.0+cpu' -> (2, 13, 0); an absent version -> ()."""
-    match = re.match(r'\d+(\.\d+)*', version or '')
-    return tuple(int(part) for part in match[0].split('.')) if match else ()
-
-
 def check_required(versions: Versions) -> Finding:
-    missing = [name for name in REQUIRED if not versions.get(name)]
+    missing = [name for name in OWNERS if not versions.get(name)]
+    if missing:
+        return Finding('broken', f'not installed: {", ".join(missing)}',
+                       f'pip install {" ".join(missing)}')
+    missing = [name for name in TRAINERS if not versions.get(name)]
     if not missing:
         return OK
-    return Finding('broken', f'not installed: {", ".join(missing)}',
-                   'pip install -r requirements.txt')
+    if len(missing) == len(TRAINERS):
+        return Finding('note', 'sealing works; nothing that trains is installed',
+                       'pip install "mmppvit[mmdet,lite]"')
+    return Finding('broken', f'training needs {", ".join(missing)}, not installed',
+                   'pip install "mmppvit[mmdet]"')
+
+
+def check_opencv(versions: Versions) -> Finding:
+    """Several packages share the folder ``cv2``; files of different versions do not fit."""
+    found = {name: versions[name] for name in OPENCVS if versions.get(name)}
+    if not found:
+        return Finding('broken', 'no OpenCV is installed', 'pip install opencv-python-headless')
+    if len(set(found.values())) == 1:
+        return OK
+    versions_found = ', '.join(f'{name} {version}' for name, version in found.items())
+    newest = max(found.values(), key=parse)
+    return Finding('broken', f"{versions_found} overwrite each other's files",
+                   f'pip uninstall {" ".join(found)}; '
+                   f'pip install {" ".join(f"{name}=={newest}" for name in found)}')
 
 
 def check_mmcv(versions: Versions) -> Finding:
@@ -56,6 +75,8 @@ def check_mmcv(versions: Versions) -> Finding:
     if full and lite:
         return Finding('broken', f"mmcv {full} and mmcv-lite {lite} overwrite each other's files",
                        'pip uninstall mmcv mmcv-lite; pip install mmcv-lite==2.1.0')
+    if not full and not lite and not versions.get('mmdet'):
+        return OK
     if not full and not lite:
         return Finding('broken', 'neither mmcv nor mmcv-lite is installed',
                        'pip install mmcv-lite==2.1.0')
@@ -68,25 +89,27 @@ def check_mmcv(versions: Versions) -> Finding:
 
 def check_setuptools(versions: Versions) -> Finding:
     version = versions.get('setuptools')
-    if version and parse(version) < (82, ):
+    if not versions.get('mmengine') or (version and parse(version) < (82, )):
         return OK
-    return Finding('broken', f'setuptools is {version or "not installed"}: mmengine needs its '
-                   'module pkg_resources, gone since 82, to find `mmdet::` bases',
-                   'pip install "setuptools<82"')
+    return Finding('note', f'setuptools is {version or "not installed"}: our commands work without '
+                   'its pkg_resources',
+                   "for `mmdet::` bases in MMDetection's own tools: pip install \"setuptools<82\"")
 
 
 def check_numpy(versions: Versions) -> Finding:
     if parse(versions.get('numpy')) >= (2, ) and () < parse(versions.get('torch')) < (2, 3):
         return Finding('broken', f'torch {versions["torch"]} was built for numpy 1, not for '
-                       f'{versions["numpy"]}', 'pip install "torch>=2.4", or "numpy<2"')
+                       f'{versions["numpy"]}', 'pip install "torch>=2.6", or "numpy<2"')
     return OK
 
 
-def check_torch(versions: Versions) -> Finding:
-    if () < parse(versions.get('torch')) < (2, 4):
-        return Finding('broken', f'torch {versions["torch"]} is older than 2.4',
-                       'pip install "torch>=2.4"')
-    return OK
+def check_oldest(versions: Versions) -> Finding:
+    wrong = too_old(versions)
+    if not wrong:
+        return OK
+    return Finding('broken', ', '.join(f'{name} {versions[name]} is older than {oldest}'
+                                       for name, oldest in wrong.items()),
+                   'pip install ' + ' '.join(f'"{n}>={oldest}"' for n, oldest in wrong.items()))
 
 
 def check_torchvision(versions: Versions, loads: bool) -> Finding:
@@ -194,7 +217,7 @@ def examine() -> dict:
         errors[name] = import_error(name)
     places, loads, compiled, ext_error = operator_places()
     findings = [check(versions) for check in (
-        check_required, check_torch, check_numpy, check_mmcv, check_setuptools)]
+        check_required, check_opencv, check_oldest, check_numpy, check_mmcv, check_setuptools)]
     findings += [check_torchvision(versions, loads), check_operators(versions, ext_error, compiled)]
     findings += [check_import(name, error) for name, error in errors.items()]
     # The package's own import fails with what it imports; once is enough.
