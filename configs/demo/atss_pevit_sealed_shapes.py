@@ -5,7 +5,7 @@
 _base_ = './atss_pevit_mix_shapes.py'
 
 data_root = '{{$MMPPVIT_SEALED:work_dirs/demo/sealed}}/'
-key_file = '{{$MMPPVIT_KEY:}}'
+key_file = '{{$MMPPVIT_KEY:owner.key}}'
 
 # Augmentation needs the layout; the backbone then gets a new order every time.
 train_pipeline = [

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -34,6 +34,7 @@ __all__ = ['DemoOptions', 'run_demo']
 CONFIG = 'demo/atss_pevit_sealed_shapes'
 SCHEME = Scheme('mix+center+shuffle', center_strength=1.)  # what docs/sealed-data.md recommends
 SPLITS = ('train2017', 'val2017')
+RESERVE = 40  # seconds: processes that start, images that attackers reconstruct, the sheet
 
 
 @dataclass
@@ -44,7 +45,7 @@ class DemoOptions:
         work_dir (Path): Folder of everything that is written.
         data (Path, optional): A data set in COCO's layout; default: synthetic images.
         scale (tuple, optional): (w, h) that images of ``data`` are fitted into when sealed.
-        minutes (float): Time for training; the number of epochs follows from the machine's speed.
+        minutes (float): For all of it; the number of epochs follows from the machine's speed.
         epochs (int, optional): Instead of ``minutes``.
         num_train (int): Synthetic images to train on.
         num_val (int): Synthetic images to evaluate on.
@@ -52,11 +53,12 @@ class DemoOptions:
         score_thr (float): Of the boxes on the sheet.
         attacks (str): Attackers, with commas between them; the best one is shown.
         attack_seconds (float): That each attacker may learn.
+        started (float): When the minutes began, as ``time.time()``.
     """
     work_dir: Path = Path('work_dirs/demo')
     data: Path | None = None
     scale: tuple[int, int] | None = None
-    minutes: float = 2.5
+    minutes: float = 4.5
     epochs: int | None = None
     num_train: int = 640
     num_val: int = 96
@@ -64,6 +66,13 @@ class DemoOptions:
     score_thr: float = .3
     attacks: str = 'vit'
     attack_seconds: float = 20.
+    started: float = field(default_factory=time.time)
+
+    @property
+    def seconds_left(self) -> float:
+        """For training: less what is spent, and what the attackers will need."""
+        reserved = RESERVE + self.attack_seconds * len(find_attackers(self.attacks))
+        return max(60 * self.minutes - (time.time() - self.started) - reserved, 0.)
 
 
 def run_demo(options: DemoOptions) -> str:
@@ -77,7 +86,7 @@ def run_demo(options: DemoOptions) -> str:
         FileNotFoundError: ``data`` is not in COCO's layout.
         ValueError: An option makes no sense.
     """
-    start, work = time.time(), options.work_dir
+    start, work = options.started, options.work_dir
     find_attackers(options.attacks)
     with quiet_console(work / 'log.txt') as console:
 
@@ -164,9 +173,10 @@ def choose_work(options: DemoOptions, cfg: Config, say) -> str:
     else:
         step = seconds_per_step(cfg)
         steps = len(Runner.build_dataloader(cfg.train_dataloader))
-        epochs = choose_epochs(step, steps, 60 * options.minutes)
+        seconds = options.seconds_left
+        epochs = choose_epochs(step, steps, seconds)
         text = (f'{epochs} epochs of {steps} steps: a step takes {1000 * step:.0f} ms here, and '
-                f'there are {options.minutes:g} minutes')
+                f'{seconds:.0f} s of {options.minutes:g} minutes are left for it')
     cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
     for scheduler in cfg.param_scheduler:
         if 'T_max' in scheduler:

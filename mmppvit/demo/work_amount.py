@@ -9,6 +9,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, autocast
 
 __all__ = ['choose_epochs', 'seconds_per_step']
@@ -20,6 +21,7 @@ SCORING = 1.2  # epochs' worth of time that start-up and evaluation take
 
 def seconds_per_step(cfg: Config) -> float:
     """Median seconds of a training step of ``cfg``, data loading included."""
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
     device = get_device()
     model = MODELS.build(cfg.model).to(device).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)

@@ -2,7 +2,7 @@ _base_ = './bccd_sealed.py'
 
 # The key that the patches were shuffled under; only its holder can train and evaluate.
 # MMPPVIT_KEY names its file, MMPPVIT_KEY_COMMAND a command that prints it; default: owner.key.
-key_file = '{{$MMPPVIT_KEY:}}'
+key_file = '{{$MMPPVIT_KEY:owner.key}}'
 data_root = '{{$MMPPVIT_SEALED:data/sealed}}/bccd_mix+shuffle/'
 
 # Augmentation needs the layout; the backbone then gets a new order every time.

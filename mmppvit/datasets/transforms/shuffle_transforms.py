@@ -9,6 +9,8 @@ from mmppvit.encryption.key_sources import KeySource
 
 __all__ = ['CenterPatches', 'ShufflePatches', 'UnshufflePatches']
 
+_DEFAULT_KEY = 'owner.key'  # in the working folder; configs name it where MMPPVIT_KEY is not set
+
 
 class _PatchStep(BaseTransform):
     """A step on whole patches of an image that was mixed with ``grid`` or not at all (1)."""
@@ -168,10 +170,14 @@ class UnshufflePatches(_PatchStep):
 
 
 def load_key(key_file: str | None) -> Key:
-    """The key in ``key_file``; without one, that of the environment, else of ``owner.key``.
+    """The key of a pipeline step.
+
+    Args:
+        key_file (str, optional): Its file. Without one, or with the default ``owner.key``, the
+            environment is asked first: ``MMPPVIT_KEY`` and ``MMPPVIT_KEY_COMMAND``.
 
     Raises:
         KeyFileError: There is none, see :class:`mmppvit.encryption.key_sources.KeySource`.
     """
-    source = KeySource(key_file or None).find() or KeySource('owner.key')
-    return source.load()
+    named = KeySource(key_file) if key_file and key_file != _DEFAULT_KEY else KeySource().find()
+    return (named or KeySource(_DEFAULT_KEY)).load()

@@ -251,12 +251,17 @@ def test_wrong_arguments_are_refused_when_built(key_file, name, options, message
         _build(name, **options)
 
 
-@pytest.mark.parametrize('unset', ['', None])
-def test_no_key_file_named(unset, monkeypatch, tmp_path):
-    monkeypatch.delenv('MMPPVIT_KEY', raising=False)
+@pytest.mark.parametrize('unset', ['', None, 'owner.key'])
+def test_no_key_file_named(unset, key_file, monkeypatch, tmp_path):
+    """The environment stands in, the same way as for commands."""
+    for name in ('MMPPVIT_KEY', 'MMPPVIT_KEY_COMMAND'):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KeyFileError, match=r'no key file owner\.key: make one with `mmppvit key'):
         _build('ShufflePatches', key_file=unset)
+    monkeypatch.setenv('MMPPVIT_KEY_COMMAND', f'cat {key_file}')
+    assert _build('ShufflePatches', key_file=unset).key.fingerprint == \
+        Key.load(key_file).fingerprint
 
 
 def test_a_key_file_that_is_missing_or_open_to_others(key_file, tmp_path):
