@@ -11,8 +11,7 @@ _base_ = '../bccd/atss_pevit-tiny_plain_bccd.py'
 
 data_root = '{{$MMPPVIT_SEALED:data/sealed}}/bccd_learned/'
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ReadSeal'),
+    dict(type='LoadSealedImage'),
     dict(type='LoadAnnotations', with_bbox=True),  # results are scored in the plain frame
     dict(
         type='PackSealedInputs',
@@ -28,4 +27,3 @@ test_dataloader = dict(
         test_mode=True,
         pipeline=test_pipeline))
 test_evaluator = dict(ann_file=data_root + 'test/annotations.json')
-custom_hooks = [*_base_.custom_hooks, dict(type='SealedDataHook')]

@@ -57,8 +57,15 @@ def find_packages(package_utils: ModuleType) -> None:
     replace_functions(package_utils)
 
 
+def load_sealed_images(inferencer: ModuleType) -> None:
+    """Let MMDetection's inferencer take pipelines that begin with ``LoadSealedImage``."""
+    from mmppvit.compat.inferencer_pipeline import let_it_load_sealed_images
+    let_it_load_sealed_images(inferencer)
+
+
 # What happens after the module of this name has been executed.
 AFTER: dict[str, Callable[[ModuleType], None]] = {
+    'mmdet.apis.det_inferencer': load_sealed_images,
     'mmdet.registry': add_location,
     'mmengine.utils.package_utils': find_packages,
 }

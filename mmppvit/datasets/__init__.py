@@ -9,6 +9,7 @@ from mmppvit.datasets.transforms import (
     DownsampleImage,
     GaussianBlurImage,
     LoadSealedAnnotations,
+    LoadSealedImage,
     MixSubPatches,
     PackSealedInputs,
     PatchAlignedMosaic,
@@ -25,7 +26,8 @@ from mmppvit.datasets.transforms import (
 __all__ = [
     'AddNoiseImage', 'CenterPatches', 'CheckedCocoDataset', 'CifarBinary', 'DownsampleImage',
     'EncryptedImageFolder', 'GaussianBlurImage',
-    'LoadSealedAnnotations', 'MixSubPatches', 'PackSealedInputs', 'PatchAlignedMosaic',
+    'LoadSealedAnnotations', 'LoadSealedImage', 'MixSubPatches', 'PackSealedInputs',
+    'PatchAlignedMosaic',
     'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
     'RandomRotate90', 'ReadSeal', 'SealedCocoDataset', 'ShufflePatches', 'UnshufflePatches',
     'check_commutes'

@@ -9,7 +9,7 @@ from mmdet.registry import DATASETS
 
 from mmppvit.datasets.checked_coco import CheckedCocoDataset
 from mmppvit.datasets.commuting import check_commutes
-from mmppvit.datasets.transforms import ReadSeal, open_manifest
+from mmppvit.datasets.transforms import LoadSealedImage, open_manifest
 from mmppvit.sealed import ANNOTATIONS, Manifest, ManifestError, image_folder
 
 __all__ = ['SealedCocoDataset']
@@ -22,7 +22,7 @@ class SealedCocoDataset(CheckedCocoDataset):
     Boxes and evaluation stay in the plain frame. What does not fit is refused before training
     starts: a manifest, json or list of files that is not what was sealed, another key or none for
     shuffled images, augmentations that do not commute with the scheme. Every image is checked
-    against its digest when it is read, by the pipeline's ``ReadSeal``.
+    against its digest when it is read, by the pipeline's ``LoadSealedImage``.
 
     Args:
         data_root (str): Folder of one or several sealed data sets.
@@ -51,15 +51,15 @@ class SealedCocoDataset(CheckedCocoDataset):
 
     def _check_pipeline(self) -> None:
         steps = self.pipeline.transforms
-        seals = [step for step in steps if isinstance(step, ReadSeal)]
+        seals = [step for step in steps if isinstance(step, LoadSealedImage)]
         if not seals:
-            raise ValueError("the pipeline has no dict(type='ReadSeal'), which checks sealed "
-                             'images: put it right after LoadImageFromFile')
+            raise ValueError("the pipeline has no dict(type='LoadSealedImage'), which reads and "
+                             'checks sealed images: put it in place of LoadImageFromFile')
         seals[0].check(self.manifest)
         check_commutes(steps, self.manifest.scheme)
 
     def _check_image(self, path: str, info: dict) -> None:
-        """Nothing: ``ReadSeal`` looks at its digest, and its boxes are of another frame."""
+        """Nothing: ``LoadSealedImage`` looks at its digest, and its boxes are of another frame."""
 
     def get_data_info(self, idx: int) -> dict:
         """As ``CocoDataset``'s; with ``scale='random'`` of a scale drawn anew."""

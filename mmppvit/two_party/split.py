@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +12,11 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from mmppvit.models.backbones import PEViT
 from mmppvit.models.checkpoints import load_whole
-from mmppvit.utils.atomic import write_atomic
+from mmppvit.models.checkpoints.tensor_json import read_tensors, write_tensors
 
 __all__ = ['BackboneHalf', 'HeadHalf', 'read_part', 'split_detector', 'write_part']
 
@@ -37,11 +34,7 @@ def write_part(path: str | Path, kind: str, tensors: dict[str, Tensor], info: di
         tensors (dict[str, Tensor]): Its tensors.
         info (dict): What else it says, under the one metadata key ``mmppvit``.
     """
-    text = json.dumps(dict(info, format=f'mmppvit-{kind}', version=_VERSION))
-    # Heads share modules between layers, and the format wants memory of their own.
-    tensors = {name: value.detach().cpu().clone().contiguous()
-               for name, value in tensors.items()}
-    write_atomic(path, save(tensors, {'mmppvit': text}), sync=True)
+    write_tensors(path, tensors, dict(info, format=f'mmppvit-{kind}', version=_VERSION), 'mmppvit')
 
 
 def read_part(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict]:
@@ -53,12 +46,8 @@ def read_part(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no {kind} file {path}')
-    try:
-        with safe_open(path, framework='pt') as file:
-            info = json.loads((file.metadata() or {}).get('mmppvit', '{}'))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as err:
-        raise ValueError(f'{path} is not a .safetensors file, or a damaged one: {err}') from err
+    tensors, info = read_tensors(path, 'mmppvit')
+    info = info or {}
     found = info.get('format'), info.get('version')
     if found != (f'mmppvit-{kind}', _VERSION):
         raise ValueError(f'{path} is of format {found[0]}, version {found[1]}; expected '

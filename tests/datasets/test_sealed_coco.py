@@ -5,12 +5,13 @@ import json
 import pickle
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmdet.registry import DATASETS
+from mmdet.registry import DATASETS, TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.registry import DefaultScope
 
@@ -23,7 +24,7 @@ FLIP = dict(type='RandomFlip', prob=[.25, .25, .25],
 LOAD = dict(type='LoadImageFromFile')
 MIX = dict(type='MixSubPatches', patch_size=16, grid=2)
 PACK = dict(type='PackSealedInputs')
-UNSHUFFLE = dict(type='UnshufflePatches', patch_size=16, grid=2)
+UNSHUFFLE = dict(type='UnshufflePatches')
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +38,9 @@ def _annotations(kind: str, masks: bool) -> dict:
 
 
 def _sealed_pipeline(key_file=None, masks=True, between=(), test=False) -> list[dict]:
-    seal = dict(type='ReadSeal', **({'key_file': str(key_file)} if key_file else {}))
+    load = dict(type='LoadSealedImage', **({'key_file': str(key_file)} if key_file else {}))
     kind = 'LoadAnnotations' if test else 'LoadSealedAnnotations'
-    return [LOAD, seal, _annotations(kind, masks), *between, PACK]
+    return [load, _annotations(kind, masks), *between, PACK]
 
 
 def _build(shapes, scheme='mix', pipeline=None, root=None, split='train2017', **kwargs):
@@ -183,8 +184,8 @@ def test_augmentations_that_do_not_commute_are_refused(sealed_shapes, scheme, st
         _build(sealed_shapes, scheme, _sealed_pipeline(key_file, between=steps))
 
 
-def test_a_pipeline_without_read_seal_is_refused(sealed_shapes):
-    with pytest.raises(ValueError, match='right after LoadImageFromFile'):
+def test_a_pipeline_that_reads_no_seal_is_refused(sealed_shapes):
+    with pytest.raises(ValueError, match='in place of LoadImageFromFile'):
         _build(sealed_shapes, pipeline=[LOAD, _annotations('LoadAnnotations', False), PACK])
 
 
@@ -241,10 +242,10 @@ def test_edited_texts_are_found_before_training(sealed_shapes, copied, name):
 
 
 def test_a_image_of_no_sealed_data_set(sealed_shapes):
-    step = _build(sealed_shapes).pipeline.transforms[1]
+    step = _build(sealed_shapes).pipeline.transforms[0]
     path = next((sealed_shapes.plain / 'val2017').iterdir())
     with pytest.raises(ManifestError, match='not part of a sealed data set'):
-        step(dict(img=np.zeros((8, 8, 3), np.uint8), img_path=str(path)))
+        step(dict(img_path=str(path)))
 
 
 def test_worker_processes_get_no_secret(sealed_shapes):
@@ -260,3 +261,90 @@ def test_worker_processes_get_no_secret(sealed_shapes):
 def test_own_ann_file_is_refused(sealed_shapes):
     with pytest.raises(TypeError, match='knows its own ann_file'):
         SealedCocoDataset(data_root=str(sealed_shapes.root), sealed='mix', ann_file='mine.json')
+
+
+def test_older_pipelines_give_the_same_items(sealed_shapes):
+    """``LoadImageFromFile`` and ``ReadSeal``; what was loaded in between is not used."""
+    key_file = str(sealed_shapes.key_file)
+    new = _build(sealed_shapes, 'mix+shuffle', _sealed_pipeline(key_file))
+    old = _build(sealed_shapes, 'mix+shuffle', [
+        LOAD, dict(type='ReadSeal', key_file=key_file),
+        *_sealed_pipeline(key_file)[1:]])
+    for index in range(2):
+        _assert_same(old[index], new[index])
+        np.testing.assert_array_equal(old[index]['data_samples'].patch_order,
+                                      new[index]['data_samples'].patch_order)
+
+
+def test_older_pipelines_that_resize_in_between_are_refused(sealed_shapes):
+    resize = dict(type='Resize', scale=(32, 24))
+    dataset = _build(sealed_shapes, pipeline=[
+        LOAD, dict(type='ReadSeal'), *_sealed_pipeline()[1:]])
+    step = dataset.pipeline.transforms[1]
+    loaded = dataset.pipeline.transforms[0](dataset.get_data_info(0))
+    with pytest.raises(ManifestError, match='was loaded as 32x24 and is 64x48: ReadSeal comes'):
+        step(TRANSFORMS.build(resize)(loaded))
+
+
+OPENED: list[str] = []
+LISTENING: list[bool] = []
+sys.addaudithook(lambda event, args: OPENED.append(str(args[0]))
+                 if LISTENING and event == 'open' else None)  # there is no way to remove one
+
+
+def _opened(dataset, index: int) -> list[str]:
+    """Files of the data set that an item opens, in turn."""
+    dataset[index]  # what is read once, such as the manifest, has been read
+    OPENED.clear()
+    LISTENING.append(True)
+    try:
+        dataset[index]
+    finally:
+        LISTENING.clear()
+    return [Path(path).name for path in OPENED if 'train2017' in path]
+
+
+def test_an_item_opens_its_image_once_and_parses_nothing(sealed_shapes):
+    """What is decoded is what was checked: a file that changes in between cannot slip in."""
+    dataset = _build(sealed_shapes)
+    name = Path(dataset.get_data_info(2)['img_path']).name
+    assert _opened(dataset, 2) == [name]
+
+
+def test_arrays_have_no_seal():
+    with pytest.raises(ValueError, match='needs the path of a sealed file'):
+        TRANSFORMS.build(dict(type='LoadSealedImage'))(dict(img=np.zeros((8, 8, 3), np.uint8)))
+
+
+def _shuffled_orders(shapes, step: dict, **between) -> list[np.ndarray]:
+    dataset = _build(shapes, 'mix+shuffle', _sealed_pipeline(
+        shapes.key_file, masks=False, between=[UNSHUFFLE, step]))
+    return [_item(dataset, 0, seed)['data_samples'].patch_order for seed in (0, 1, 0)]
+
+
+def test_fresh_orders_differ_in_every_epoch_and_follow_the_seed(sealed_shapes):
+    one, other, again = _shuffled_orders(sealed_shapes, dict(type='ShufflePatches', fresh=True))
+    assert not np.array_equal(one, other)
+    np.testing.assert_array_equal(one, again)
+
+
+def test_keyed_orders_are_the_same_in_every_epoch(sealed_shapes):
+    orders = _shuffled_orders(sealed_shapes, dict(type='ShufflePatches',
+                                                  key_file=str(sealed_shapes.key_file)))
+    np.testing.assert_array_equal(orders[0], orders[1])
+
+
+@pytest.mark.parametrize('step', [UNSHUFFLE, dict(type='ShufflePatches', fresh=True)],
+                         ids=lambda step: step['type'])
+def test_patch_size_and_grid_come_from_the_seal(step):
+    """A sealed image of patch 8 and grid 2 has patches of 4 pixels; one of 16 would not fit."""
+    img = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    results = dict(img=img, img_path='a.png', sealed=dict(patch_size=8, grid=2,
+                                                          scaled_shape=(24, 40)))
+    if step is UNSHUFFLE:
+        results['patch_order'] = np.arange(15)
+    assert TRANSFORMS.build(step)(results)['img'].shape == img.shape
+    with pytest.raises(ValueError, match='patch_size=16, grid=2, and the image was sealed with 8'):
+        TRANSFORMS.build(dict(step, patch_size=16, grid=2))(dict(results, patch_order=[])
+                                                            if step is UNSHUFFLE else dict(
+                                                                img=img, sealed=results['sealed']))

@@ -5,8 +5,7 @@ metainfo = dict(
     classes=('RBC', 'WBC', 'Platelets'), palette=[(220, 20, 60), (60, 60, 200), (40, 160, 90)])
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ReadSeal'),
+    dict(type='LoadSealedImage'),
     dict(type='LoadSealedAnnotations', with_bbox=True),
     dict(  # a cell has no up and down
         type='RandomFlip',
@@ -15,8 +14,7 @@ train_pipeline = [
     dict(type='PackSealedInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ReadSeal'),
+    dict(type='LoadSealedImage'),
     dict(type='LoadAnnotations', with_bbox=True),  # results are scored in the plain frame
     dict(
         type='PackSealedInputs',

@@ -5,20 +5,19 @@ _base_ = './bccd_sealed.py'
 key_file = '{{$MMPPVIT_KEY:owner.key}}'
 data_root = '{{$MMPPVIT_SEALED:data/sealed}}/bccd_mix+shuffle/'
 
-# Augmentation needs the layout; the backbone then gets a new order every time.
+# Augmentation needs the layout; the backbone then meets an image in a new order
+# in every epoch. Tested images keep the order that they were sealed in.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ReadSeal', key_file=key_file),
+    dict(type='LoadSealedImage', key_file=key_file),
     dict(type='LoadSealedAnnotations', with_bbox=True),
-    dict(type='UnshufflePatches', patch_size=16, grid=2),
-    _base_.train_pipeline[3],
-    dict(type='ShufflePatches', key_file=key_file, patch_size=16, grid=2),
+    dict(type='UnshufflePatches'),
+    _base_.train_pipeline[2],
+    dict(type='ShufflePatches', fresh=True),
     dict(type='PackSealedInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ReadSeal', key_file=key_file),
-    *_base_.test_pipeline[2:]
+    dict(type='LoadSealedImage', key_file=key_file),
+    *_base_.test_pipeline[1:]
 ]
 
 train_dataloader = dict(

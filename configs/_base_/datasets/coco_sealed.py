@@ -4,15 +4,13 @@ _base_ = 'mmdet::_base_/datasets/coco_detection.py'
 
 data_root = '{{$MMPPVIT_SEALED:data/sealed}}/coco_mix/'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ReadSeal'),
+    dict(type='LoadSealedImage'),
     dict(type='LoadSealedAnnotations', with_bbox=True),
     dict(type='RandomFlip', prob=.5),
     dict(type='PackSealedInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ReadSeal'),
+    dict(type='LoadSealedImage'),
     dict(type='LoadAnnotations', with_bbox=True),  # results are scored in the plain frame
     dict(
         type='PackSealedInputs',

@@ -7,6 +7,7 @@ from mmppvit.datasets.transforms.baseline_transforms import (
 )
 from mmppvit.datasets.transforms.load_sealed import (
     LoadSealedAnnotations,
+    LoadSealedImage,
     PackSealedInputs,
     ReadSeal,
     open_manifest,
@@ -26,7 +27,8 @@ from mmppvit.datasets.transforms.shuffle_transforms import (
 
 __all__ = [
     'AddNoiseImage', 'CenterPatches', 'DownsampleImage', 'GaussianBlurImage',
-    'LoadSealedAnnotations', 'MixSubPatches', 'PackSealedInputs', 'PatchAlignedMosaic',
+    'LoadSealedAnnotations', 'LoadSealedImage', 'MixSubPatches', 'PackSealedInputs',
+    'PatchAlignedMosaic',
     'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
     'RandomRotate90', 'ReadSeal', 'ShufflePatches', 'UnshufflePatches', 'open_manifest'
 ]

@@ -14,8 +14,10 @@ from mmdet.structures.bbox import autocast_box_type
 from mmppvit.datasets.transforms.shuffle_transforms import load_key
 from mmppvit.encryption import Key
 from mmppvit.sealed import MANIFEST, Manifest, ManifestError, SealedImage
+from mmppvit.sealed.image_files import decode_image
 
-__all__ = ['LoadSealedAnnotations', 'PackSealedInputs', 'ReadSeal', 'open_manifest']
+__all__ = ['LoadSealedAnnotations', 'LoadSealedImage', 'PackSealedInputs', 'ReadSeal',
+           'open_manifest']
 
 
 def open_manifest(root: str | Path) -> Manifest:
@@ -47,26 +49,24 @@ def _find_root(folder: str) -> str:
 
 
 @TRANSFORMS.register_module()
-class ReadSeal(BaseTransform):
-    """Check a loaded image against the manifest of its data set, and set its frames.
+class LoadSealedImage(BaseTransform):
+    """Read a sealed image, check it against the manifest of its data set, and set its frames.
 
-    It comes right after ``LoadImageFromFile`` and finds the manifest by itself, in the image's
-    folder or one above. ``ori_shape`` becomes that of the plain image, which boxes and evaluation
-    count in, and ``scale_factor`` leads from it to the image. Of shuffled images the holder of
-    the key gets ``patch_order``.
+    It takes the place of ``LoadImageFromFile`` and finds the manifest by itself, in the image's
+    folder or one above. The file is read once: the bytes whose digest is checked are the very
+    ones that are decoded. ``ori_shape`` becomes that of the plain image, which boxes and
+    evaluation count in, and ``scale_factor`` leads from it to the image. Of shuffled images the
+    holder of the key gets ``patch_order``.
 
     Required Keys:
 
-    - img
     - img_path
-
-    Modified Keys:
-
-    - ori_shape
-    - img_shape
 
     Added Keys:
 
+    - img (np.uint8): (H, W, 3), BGR.
+    - img_shape
+    - ori_shape
     - scale_factor
     - homography_matrix
     - sealed (dict): ``scaled_shape`` (H, W) before mixing and padding, ``patch_size``, ``grid``.
@@ -74,6 +74,9 @@ class ReadSeal(BaseTransform):
 
     Args:
         key_file (str, optional): Needed for shuffled images.
+
+    Raises:
+        ManifestError: The file is not what was sealed, or there is no manifest, key, or right key.
     """
 
     def __init__(self, key_file: str | None = None) -> None:
@@ -92,26 +95,28 @@ class ReadSeal(BaseTransform):
             raise ManifestError(
                 f'{manifest.root} is shuffled under the key of fingerprint '
                 f'{manifest.key["fingerprint"]}: only its holder can train or evaluate a detector '
-                "on it. Give it with dict(type='ReadSeal', key_file=...)")
+                f"on it. Give it with dict(type='{type(self).__name__}', key_file=...)")
         if manifest is not self._checked:
             manifest.check_key(self.key)
             self._checked = manifest
         return self.key
 
     def transform(self, results: dict) -> dict:
+        if not results.get('img_path'):
+            raise ValueError(f'{type(self).__name__} needs the path of a sealed file: of an array '
+                             'nobody can tell what was sealed')
         path = os.path.abspath(results['img_path'])
         manifest = open_manifest(_find_root(os.path.dirname(path)))
-        image = _entry(manifest, path)
-        manifest.read(image)  # raises if the file is not what was sealed
         key = self.check(manifest)
-        scheme, shape = manifest.scheme, results['img'].shape
-        if shape[1::-1] != image.size:
-            raise ManifestError(f'{path} was loaded as {shape[1]}x{shape[0]} and is '
-                                '{}x{}: ReadSeal comes right after LoadImageFromFile'.format(
-                                    *image.size))
+        image = _entry(manifest, path)
+        try:
+            img = decode_image(manifest.read(image))
+        except OSError as err:  # only if it was sealed so
+            raise ManifestError(f'{path} cannot be decoded: {err}') from err
+        scheme, shape = manifest.scheme, img.shape
         factor = tuple(scale / scheme.grid for scale in image.scale_factor)
         results.update(
-            ori_shape=image.plain[::-1], img_shape=shape[:2], scale_factor=factor,
+            img=img, ori_shape=image.plain[::-1], img_shape=shape[:2], scale_factor=factor,
             homography_matrix=np.diag([*factor, 1]).astype(np.float32),
             sealed=dict(scaled_shape=image.scaled[::-1], patch_size=scheme.patch_size,
                         grid=scheme.grid))
@@ -122,6 +127,25 @@ class ReadSeal(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(key={self.key and self.key.fingerprint})'
+
+
+@TRANSFORMS.register_module()
+class ReadSeal(LoadSealedImage):
+    """``LoadSealedImage`` after a ``LoadImageFromFile``, as older configs have it.
+
+    What was loaded before is read again, since only the bytes that are checked may be used: new
+    configs name ``LoadSealedImage`` alone.
+    """
+
+    def transform(self, results: dict) -> dict:
+        loaded = results['img'].shape[:2] if 'img' in results else None
+        results = super().transform(results)
+        if loaded not in (None, results['img_shape']):
+            height, width = results['img_shape']
+            raise ManifestError(f'{results["img_path"]} was loaded as {loaded[1]}x{loaded[0]} and '
+                                f'is {width}x{height}: ReadSeal comes right after '
+                                'LoadImageFromFile; LoadSealedImage takes the place of both')
+        return results
 
 
 def _entry(manifest: Manifest, path: str) -> SealedImage:
@@ -146,7 +170,7 @@ class LoadSealedAnnotations(LoadAnnotations):
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
         if 'sealed' not in results:
-            raise ValueError('LoadSealedAnnotations needs ReadSeal before it')
+            raise ValueError('LoadSealedAnnotations needs LoadSealedImage before it')
         if self.with_seg:
             raise ValueError('segmentation maps are not sealed: with_seg must be False')
         results = super().transform(results)

@@ -6,9 +6,9 @@ import logging
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from mmppvit.models.checkpoints import differences
+from mmppvit.utils.unwrapping import unwrap_model
 
 __all__ = ['CheckedLoadHook']
 
@@ -35,8 +35,7 @@ class CheckedLoadHook(Hook):
             ValueError: They differ, on evaluation or resume.
         """
         model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = unwrap_model(model)
         problems = differences(checkpoint.get('state_dict', checkpoint), model)
         if not problems:
             return

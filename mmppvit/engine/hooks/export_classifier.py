@@ -7,11 +7,12 @@ from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 
 from mmppvit.models.checkpoints import write_state_dict
+from mmppvit.utils.unwrapping import unwrap_model
 
 __all__ = ['ExportClassifierHook']
+
 
 @HOOKS.register_module()
 class ExportClassifierHook(Hook):
@@ -31,7 +32,7 @@ class ExportClassifierHook(Hook):
             return
         averaged = [hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook)]
         model = averaged[0] if averaged else runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrap_model(model)
         path = os.path.join(runner.work_dir, self.file)
         write_state_dict(path, model.model.state_dict())
         print_log(f'weights for timm: {path}', logger='current')

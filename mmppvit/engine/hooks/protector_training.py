@@ -8,11 +8,10 @@ from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
-from torch import nn
 
 from mmppvit.models.detectors import ProtectedDetector
 from mmppvit.models.protectors import fingerprint, save_protector
+from mmppvit.utils.unwrapping import unwrap_model
 
 __all__ = ['ProtectorHook']
 
@@ -32,7 +31,7 @@ class ProtectorHook(Hook):
         Raises:
             TypeError: The model is none that this hook is for.
         """
-        model = _unwrapped(runner.model)
+        model = unwrap_model(runner.model)
         if not isinstance(model, ProtectedDetector):
             raise TypeError(f'ProtectorHook is for a ProtectedDetector, and the model is a '
                             f'{type(model).__name__}: take it from custom_hooks')
@@ -45,7 +44,7 @@ class ProtectorHook(Hook):
             FloatingPointError: A weight is not finite.
             RuntimeError: The detector is no longer the one that training began with.
         """
-        model = _unwrapped(runner.model)
+        model = unwrap_model(runner.model)
         bad = [name for name, value in checkpoint['state_dict'].items()
                if not torch.isfinite(value).all()]
         if bad:
@@ -61,11 +60,5 @@ class ProtectorHook(Hook):
         """Write ``protector.safetensors``."""
         if is_main_process():
             path = Path(runner.work_dir) / 'protector.safetensors'
-            save_protector(path, _unwrapped(runner.model).protector, self._frozen)
+            save_protector(path, unwrap_model(runner.model).protector, self._frozen)
             print_log(f'the protector is in {path}', logger='current')
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    while is_model_wrapper(model):
-        model = model.module
-    return model

@@ -2,19 +2,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
-from mmdet.datasets import MultiImageMixDataset
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from mmppvit.datasets import SealedCocoDataset, check_commutes
 from mmppvit.encryption import Scheme
 from mmppvit.models import KeyedOrderMixin, ProtectedDetector
 from mmppvit.models.protectors import fingerprint
+from mmppvit.utils.leaf_datasets import leaf_datasets
+from mmppvit.utils.unwrapping import unwrap_model
 
 __all__ = ['SealedDataHook']
 
@@ -42,25 +41,14 @@ class SealedDataHook(Hook):
 
 
 def _check(dataset, model: nn.Module) -> None:
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    for sealed, outer in _sealed_datasets(dataset):
+    model = unwrap_model(model)
+    for sealed, mixer in leaf_datasets(dataset):
+        if not isinstance(sealed, SealedCocoDataset):
+            continue
         scheme = sealed.manifest.scheme
         _check_model(scheme, str(sealed.manifest.root), model)
-        if outer is not None:  # its steps come after those that the data set has checked
-            check_commutes(outer.pipeline, scheme, shuffled=scheme.shuffles)
-
-
-def _sealed_datasets(dataset, outer=None) -> Iterator[tuple]:
-    """Sealed data sets below wrappers, with the last wrapper that has steps of its own."""
-    if isinstance(dataset, SealedCocoDataset):
-        yield dataset, outer
-    outer = dataset if isinstance(dataset, MultiImageMixDataset) else outer
-    parts = [*getattr(dataset, 'datasets', ())]
-    if hasattr(dataset, 'dataset'):
-        parts.append(dataset.dataset)
-    for part in parts:
-        yield from _sealed_datasets(part, outer)
+        if mixer is not None:  # its steps come after those that the data set has checked
+            check_commutes(mixer.pipeline, scheme, shuffled=scheme.shuffles)
 
 
 def _check_model(scheme: Scheme, root: str, model: nn.Module) -> None:

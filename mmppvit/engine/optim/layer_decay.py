@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from mmdet.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
+
+from mmppvit.utils.unwrapping import unwrap_model
 
 __all__ = ['ViTLayerDecayOptimWrapperConstructor']
 
@@ -43,7 +44,7 @@ class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **_) -> None:
         """Put the parameters of ``module`` into groups of one (lr, weight decay) each."""
-        model = module.module if is_model_wrapper(module) else module
+        model = unwrap_model(module)
         depth_of = getattr(getattr(model, 'backbone', None), 'get_layer_depth', None)
         if depth_of is None:
             raise TypeError(f'{type(self).__name__} needs a backbone with get_layer_depth, such '

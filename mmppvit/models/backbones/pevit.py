@@ -46,8 +46,11 @@ class PEViT(ViTBackbone):
         frozen_stages (int): -1 trains all, 0 freezes the embedding, n the first n blocks also.
         with_cp (bool): Recompute the blocks in the backward pass to save memory.
         final_norm (bool): Layer norm on the output of the last block.
-        init_cfg (dict, optional): Initialization; see above.
+        init_cfg (dict, optional): Initialization; see above. ``prefix`` selects the tensors below a
+            name, as MMEngine's does.
     """
+
+    position_free = True
 
     def __init__(self,
                  arch: str | dict = 'small',

@@ -15,6 +15,8 @@ class ViTBackbone(BaseModule):
     :func:`mmppvit.models.checkpoints.load_pretrained`, which accounts for every tensor.
     """
     num_layers: int
+    # Whether shuffling the patches of the input shuffles the cells of the output and nothing else.
+    position_free: bool = False
 
     @property
     def token_stride(self) -> int:
@@ -27,7 +29,7 @@ class ViTBackbone(BaseModule):
             if self.init_cfg:
                 super().init_weights()
         elif not self.is_init:
-            load_pretrained(self, **{k: v for k, v in self.init_cfg.items() if k != 'type'})
+            load_pretrained(self, **_load_options(self.init_cfg))
             self.is_init = True
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
@@ -48,3 +50,13 @@ class ViTBackbone(BaseModule):
         if name.startswith('blocks.'):
             return int(name.split('.')[1]) + 1, num_depths
         return 0, num_depths
+
+
+def _load_options(init_cfg: dict) -> dict:
+    """Arguments of :func:`load_pretrained`; ``map_location`` has no meaning, as it copies."""
+    options = {key: value for key, value in init_cfg.items() if key not in ('type', 'map_location')}
+    unknown = sorted(set(options) - {'checkpoint', 'prefix', 'allow_partial'})
+    if unknown or not options.get('checkpoint'):
+        raise ValueError(f'init_cfg of type Pretrained takes checkpoint, prefix, map_location and '
+                         f'allow_partial; got {unknown or "no checkpoint"}')
+    return options

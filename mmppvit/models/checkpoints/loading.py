@@ -23,18 +23,22 @@ _NEW_IN_YOLOS = dict.fromkeys(('cls_token', 'det_token', 'mid_pos_embed', 'patch
 _NEW_TO_PEVITS = {'pos_embed': 'not in the checkpoint, as those of PEViT have none'}
 
 
-def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = False) -> LoadReport:
+def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = False,
+                    prefix: str | None = None) -> LoadReport:
     """Load ``checkpoint`` into a backbone and print what became of every tensor.
 
     Args:
         model (nn.Module): A PEViT or a YOLOSViT.
         checkpoint (str): Path of a ``.pth`` or ``.safetensors``.
         allow_partial (bool): Take a checkpoint with missing or unexpected tensors.
+        prefix (str, optional): Take the tensors below this name alone, e.g. 'teacher.backbone.'.
 
     Raises:
-        ValueError: Something is missing or unexpected, e.g. a checkpoint of another arch.
+        ValueError: No tensor has the prefix, or something is missing or unexpected, e.g. a
+            checkpoint of another arch.
     """
-    adapted, report = adapt_state_dict(read_state_dict(checkpoint), model)
+    state = _below(read_state_dict(checkpoint), prefix, checkpoint)
+    adapted, report = adapt_state_dict(state, model)
     kind = type(model).__name__
     print_log(f'{kind} from {checkpoint}:\n{report}', logger='current')
     if not allow_partial:
@@ -44,6 +48,20 @@ def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = Fal
             'init_cfg.allow_partial=True')
     model.load_state_dict(adapted, strict=False)
     return report
+
+
+def _below(state: Mapping[str, Tensor], prefix: str | None, checkpoint: str
+           ) -> Mapping[str, Tensor]:
+    """Tensors whose names begin with ``prefix``, without it."""
+    if not prefix:
+        return state
+    prefix = prefix.removesuffix('.') + '.'
+    found = {name.removeprefix(prefix): value for name, value in state.items()
+             if name.startswith(prefix)}
+    if not found:
+        raise ValueError(f'{checkpoint} has no tensor below {prefix!r}, which init_cfg.prefix '
+                         f'names; it has {sorted({name.split(".")[0] for name in state})}')
+    return found
 
 
 def adapt_state_dict(state: Mapping[str, Tensor], model: nn.Module

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 __all__ = ['KeyedOrder', 'KeyedOrderMixin', 'restore_patch_order']
 
-_REMEDY = ('give the key file to the ReadSeal or ShufflePatches step of the pipeline and pack '
-           'with PackSealedInputs')
+_REMEDY = ('give the key file to the LoadSealedImage or ShufflePatches step of the pipeline and '
+           'pack with PackSealedInputs')
 
 
 def restore_patch_order(x: Tensor, orders: Sequence[Tensor | np.ndarray],
@@ -91,6 +91,10 @@ class KeyedOrderMixin:
             raise TypeError(
                 f'KeyedOrder needs a backbone without positions that names its token_stride, '
                 f'such as PEViT; {type(backbone).__name__} does not')
+        if not getattr(backbone, 'position_free', True):
+            raise TypeError(
+                f'KeyedOrder: {type(backbone).__name__} knows positions, so it must not see '
+                'shuffled patches: use a detector with a PEViT')
         # A bound method and no closure: deepcopy (EMA) binds it to the copy.
         backbone.register_forward_hook(self._restore)
 

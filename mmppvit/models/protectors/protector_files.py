@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from mmppvit.models.checkpoints import read_state_dict
+from mmppvit.models.checkpoints.tensor_json import read_tensors, write_tensors
 from mmppvit.models.protectors.unet import ProtectionUNet
-from mmppvit.utils.atomic import write_atomic
 
 __all__ = ['Protector', 'fingerprint', 'load_protector', 'pack_info', 'save_protector',
            'unpack_info']
@@ -63,10 +61,7 @@ def save_protector(path: str | Path, network: ProtectionUNet, made_for: str | No
     """
     if not str(path).endswith('.safetensors'):
         raise ValueError(f'{path}: protectors are saved as .safetensors')
-    weights = {name: value.detach().cpu().clone().contiguous()
-               for name, value in network.state_dict().items()}
-    # One key: several come in any order, and the same protector should be the same file.
-    write_atomic(path, save(weights, {_FORMAT: _to_json(network, made_for)}), sync=True)
+    write_tensors(path, network.state_dict(), _info(network, made_for), _FORMAT)
 
 
 def load_protector(path: str | Path) -> Protector:
@@ -103,7 +98,8 @@ def pack_info(network: ProtectionUNet, made_for: str | None) -> Tensor:
     Returns:
         Tensor: uint8, the characters of a JSON text.
     """
-    return torch.tensor(list(_to_json(network, made_for).encode()), dtype=torch.uint8)
+    text = json.dumps(_info(network, made_for))
+    return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
 
 def unpack_info(packed: Tensor) -> dict:
@@ -112,15 +108,14 @@ def unpack_info(packed: Tensor) -> dict:
     Raises:
         ValueError: It is of a newer format, or no such tensor.
     """
-    return _from_json(bytes(packed.cpu().tolist()).decode())
+    return _checked(json.loads(bytes(packed.cpu().tolist()).decode()))
 
 
-def _to_json(network: ProtectionUNet, made_for: str | None) -> str:
-    return json.dumps(dict(version=_VERSION, settings=network.settings, made_for=made_for))
+def _info(network: ProtectionUNet, made_for: str | None) -> dict:
+    return dict(version=_VERSION, settings=network.settings, made_for=made_for)
 
 
-def _from_json(text: str) -> dict:
-    info = json.loads(text)
+def _checked(info: dict) -> dict:
     if info['version'] > _VERSION:
         raise ValueError(f'a protector of format {info["version"]}; this mmppvit knows '
                          f'{_VERSION}: install a newer one')
@@ -128,15 +123,10 @@ def _from_json(text: str) -> dict:
 
 
 def _read_file(path: str | Path) -> tuple[dict[str, Tensor], dict]:
-    try:
-        with safe_open(path, 'pt') as file:
-            metadata = file.metadata() or {}
-            if _FORMAT in metadata:
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return weights, _from_json(metadata[_FORMAT])
-    except SafetensorError as err:
-        raise ValueError(f'{path} is no safetensors file, or only a part of one') from err
-    raise ValueError(f'{path} holds no protector: it was not written by save_protector')
+    weights, info = read_tensors(path, _FORMAT)
+    if info is None:
+        raise ValueError(f'{path} holds no protector: it was not written by save_protector')
+    return weights, _checked(info)
 
 
 def _read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict]:

@@ -73,3 +73,13 @@ def test_without_a_turn_nothing_changes(prob):
     results = build('RandomRotate90', prob=prob, patch_size=P)(copy.deepcopy(plain))
     np.testing.assert_array_equal(results['img'], plain['img'])
     assert_same_annotations(results, plain)
+
+
+@pytest.mark.parametrize('turns', [1, 2, 3])
+def test_the_frame_of_a_sealed_image_turns_along(turns):
+    """Visualizers bring masks into it; and the dict of the data set stays as it is."""
+    sealed = dict(scaled_shape=(14, 38), patch_size=8, grid=2)
+    results = dict(img=np.zeros((8, 20, 3), np.uint8), sealed=sealed)
+    turned = build('RandomRotate90', prob=1., turns=turns, patch_size=8, grid=2)(results)
+    assert turned['sealed']['scaled_shape'] == ((38, 14) if turns % 2 else (14, 38))
+    assert sealed['scaled_shape'] == (14, 38)

@@ -195,7 +195,7 @@ def test_shuffling_twice_is_refused(key_file):
 
 def test_nothing_to_put_back():
     with pytest.raises(ValueError, match=r'street\.jpg: the image has no patch_order.*it was not '
-                       'shuffled, or ReadSeal has no key_file'):
+                       'shuffled, or LoadSealedImage has no key_file'):
         _build('UnshufflePatches')(_results())
 
 
@@ -275,8 +275,8 @@ def test_a_key_file_that_is_missing_or_open_to_others(key_file, tmp_path):
 def test_the_secret_is_in_no_repr_and_no_pickle(key_file, tmp_path):
     secret = (tmp_path / 'some.key').read_text().split('\n')[1]
     step = _build('ShufflePatches', key_file=key_file, erode=1, drop=.5)
-    assert repr(step) == (f'ShufflePatches(key={Key.load(key_file).fingerprint}, patch_size=16, '
-                          'grid=2, erode=1, drop=0.5)')
+    assert repr(step) == (f'ShufflePatches(key={Key.load(key_file).fingerprint}, '
+                          'patch_size=None, grid=None, erode=1, drop=0.5, fresh=False)')
     pickled = pickle.dumps(Compose([step]))
     assert secret.encode() not in pickled
     assert bytes.fromhex(secret) not in pickled

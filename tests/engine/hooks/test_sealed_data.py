@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 
 from mmppvit.engine import SealedDataHook
 
-PIPELINE = [dict(type='LoadImageFromFile'), dict(type='ReadSeal'),
+PIPELINE = [dict(type='LoadSealedImage'),
             dict(type='LoadSealedAnnotations', with_bbox=True), dict(type='PackSealedInputs')]
 
 
@@ -39,7 +39,7 @@ def _detector(keyed: bool, patch_size: int = 16, grid: int = 2):
 def _dataset(shapes, scheme: str) -> dict:
     pipeline = [dict(step) for step in PIPELINE]
     if 'shuffle' in scheme:
-        pipeline[1]['key_file'] = str(shapes.key_file)
+        pipeline[0]['key_file'] = str(shapes.key_file)
     return dict(type='SealedCocoDataset', data_root=str(shapes.folder(scheme)), pipeline=pipeline,
                 metainfo=dict(classes=shapes.classes))
 

@@ -280,3 +280,26 @@ def test_loaded_models_are_still_position_free():
     x = torch.randn(1, 3, 16, 32)
     flipped = F.fold(F.unfold(x, 8, stride=8).flip(2), (16, 32), 8, stride=8)
     torch.testing.assert_close(model(flipped)[0], model(x)[0].flip(2, 3), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('prefix', ['teacher.', 'teacher'])
+def test_a_prefix_selects_as_mmengines_does(tmp_path, prefix):
+    state = _pevit().state_dict()
+    other = {f'student.{name}': value + 1 for name, value in state.items()}
+    path = _saved(tmp_path, {**other, **{f'teacher.{k}': v for k, v in state.items()}})
+    model = PEViT(arch=ARCH, init_cfg=dict(type='Pretrained', checkpoint=path, prefix=prefix,
+                                           map_location='cpu'))
+    model.init_weights()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, state[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(prefix='nobody.'), "no tensor below 'nobody.', .* it has \\['blocks'"),
+    (dict(prefx='a'), r"takes checkpoint, prefix, .* got \['prefx'\]"),
+])
+def test_what_init_cfg_cannot_mean_is_one_clear_error(tmp_path, options, message):
+    path = _saved(tmp_path, _pevit().state_dict())
+    model = PEViT(arch=ARCH, init_cfg=dict(type='Pretrained', checkpoint=path, **options))
+    with pytest.raises(ValueError, match=message):
+        model.init_weights()

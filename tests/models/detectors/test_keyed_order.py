@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from torch import nn
 
 from mmppvit.engine import CheckedLoadHook
@@ -26,7 +27,7 @@ from tests.models.tiny_detectors import (
 )
 
 GRIDS = [(4, 8), (7, 5)]
-REMEDY = 'give the key file to the ReadSeal or ShufflePatches step .* PackSealedInputs'
+REMEDY = 'give the key file to the LoadSealedImage or ShufflePatches step .* PackSealedInputs'
 
 
 def _shuffled() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -256,6 +257,13 @@ def test_backbones_with_positions():
     cfg = dict(model_config('ATSS'), backbone=dict(type='ResNet', depth=18))
     with pytest.raises(TypeError, match='such as PEViT; ResNet does not'):
         build(keyed(cfg))
+
+
+def test_a_peyolos_has_positions(configs):
+    """It names a stride, so that only what it says of positions tells."""
+    cfg = Config.fromfile(str(configs / '_base_/models/peyolos-tiny_mix.py')).model
+    with pytest.raises(TypeError, match='YOLOSViT knows positions'):
+        MODELS.build(keyed(dict(cfg, _scope_='mmdet')))
 
 
 @pytest.mark.parametrize('name', ['NoSuchDetector', 'PEViT', 'KeyedOrder', None])

@@ -99,8 +99,8 @@ def _newer(net, path):
 @pytest.mark.parametrize(('write', 'name', 'error'), [
     (_plain_detector, 'p.pth', 'holds no protector: give a checkpoint'),
     (_other_safetensors, 'p.safetensors', 'was not written by save_protector'),
-    (_torn, 'p.safetensors', 'is no safetensors file, or only a part of one'),
-    (_garbage, 'p.safetensors', 'is no safetensors file'),
+    (_torn, 'p.safetensors', 'is not a .safetensors file, or a damaged one'),
+    (_garbage, 'p.safetensors', 'is not a .safetensors file'),
     (_garbage, 'p.pth', 'cannot be read as weights only'),
     (_other_settings, 'p.pth', 'is damaged: its weights do not fit its settings'),
     (_newer, 'p.pth', 'format 2; this mmppvit knows 1'),
