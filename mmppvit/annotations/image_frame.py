@@ -68,8 +68,20 @@ class JsonFrame:
                 stored += size == frame.stored
         return shown, stored
 
-    def problem(self, size: tuple[int, int], frame: Frame | None) -> str | None:
-        """Why boxes drawn for an image of ``size`` (w, h) do not fit this one; None if they do."""
+    def problem(self, size: tuple[int, int], frame: Frame | None,
+                shown: tuple[int, int] | None = None) -> str | None:
+        """Why the boxes of the json do not fit an image.
+
+        Args:
+            size (tuple): (w, h) that the json gives.
+            frame (Frame, optional): Of the file, if Pillow could tell.
+            shown (tuple, optional): (w, h) as it was decoded, if it was.
+
+        Returns:
+            str | None: None if they fit, or nothing is known.
+        """
+        if frame is None or (shown is not None and shown != frame.shown):
+            frame = shown and Frame(shown)  # what was decoded counts
         if frame is None:
             return None
         by_hand = ('let the file store its pixels as they are shown (mogrify -auto-orient) if the '
@@ -83,8 +95,8 @@ class JsonFrame:
                     f'says {_text(size)}, so its boxes do not fit: correct the json or the file')
         if frame.orientation == 1 or frame.shown != frame.stored:
             return None
-        shown, stored = self.votes
-        if shown and not stored:
+        by_shown, stored = self.votes
+        if by_shown and not stored:
             return None
         why = f'the json has the sizes before the turn of {stored} other images' if stored else \
             'no other image of the json tells whether its boxes were drawn before or after the turn'

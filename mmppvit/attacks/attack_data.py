@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmppvit.annotations.image_names import plain_path
 from mmppvit.attacks.attackers.interface import Pair
 from mmppvit.attacks.attackers.known_scene import photograph_again
 from mmppvit.encryption import Key, Scheme, pad_to_patches, unshuffle_patches
 from mmppvit.sealed import Manifest, SealedImage
-from mmppvit.sealed.image_files import decode_image, path_within
+from mmppvit.sealed.image_files import decode_image
 
 __all__ = ['AttackData', 'load_attack_data']
 
@@ -140,7 +141,7 @@ def _check_enough(material: AttackData, sealed: str | Path) -> None:
 
 def _read_plain(folder: Path, image: SealedImage) -> np.ndarray:
     """uint8 (H, W, 3), rescaled as it was when the scheme was applied, and not padded yet."""
-    path = path_within(folder, image.source)
+    path = plain_path(folder, image.source)
     if not path.is_file():
         raise OSError(f'no plain image {image.source} in {folder}')
     img = decode_image(path.read_bytes())

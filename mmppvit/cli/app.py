@@ -21,6 +21,7 @@ DONE, FOUND, WRONG_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 SECTIONS = {
     'Seal data sets': {
         'keygen': 'Make a key, or show the fingerprint of one.',
+        'check-annotations': 'Say what is wrong with COCO jsons, and what will be mended.',
         'seal': 'Seal a COCO data set, or a folder of images.',
         'verify': 'Check a sealed data set.',
         'restore': 'Bring plain images back, where the scheme lost nothing.',

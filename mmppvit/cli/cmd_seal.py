@@ -49,6 +49,9 @@ mmppvit seal ... --dry-run                                         # check, writ
 @click.option('--format', 'image_format', type=click.Choice(['png', 'webp']), default='png',
               help='Both lossless: png (default) is stored, fast to write and read; webp is half '
               'as large and very slow to write.')
+@click.option('--window', type=float, nargs=2, metavar='LO HI',
+              help='Of images of more than 8 bits (X-ray, CT, thermal): the values that become '
+              'black and white. Without it, those that fill few of their levels are skipped.')
 @click.option('--num-workers', type=click.IntRange(0), default=0, help='Processes; default: none.')
 @click.option('--shard', default='0/1', metavar='i/n',
               help='Seal the i-th of n parts, counted from 0; the last to finish writes the '
@@ -113,6 +116,7 @@ def describe(job, report) -> str:
     lines = [f'{job.out}: {report.written} files written, {report.kept} kept from before, '
              f'{len(report.skipped)} images skipped']
     lines += [f'  skipped {name}: {reason}' for name, reason in report.skipped]
+    lines += [f'  {remark}' for remark in report.remarks]
     if report.dropped_fields:
         lines.append(f'  left out of the json: {", ".join(report.dropped_fields)}')
     if not report.complete:
@@ -125,4 +129,5 @@ def describe(job, report) -> str:
 def describe_plan(job, plan) -> str:
     lines = [f'{job.out}: {plan.images} images would give {plan.files} files, '
              f'{len(plan.problems)} would be skipped; nothing was written']
-    return '\n'.join(lines + [f'  {name}: {reason}' for name, reason in plan.problems])
+    lines += [f'  {name}: {reason}' for name, reason in plan.problems]
+    return '\n'.join(lines + [f'  {remark}' for remark in plan.remarks])

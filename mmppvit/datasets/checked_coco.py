@@ -13,7 +13,7 @@ from mmppvit.annotations import parse_coco
 from mmppvit.annotations.image_frame import JsonFrame, read_frame
 from mmppvit.annotations.image_names import file_of
 from mmppvit.compat.coco_api import index_coco
-from mmppvit.sealed import check_complete
+from mmppvit.sealed import check_readable
 
 __all__ = ['CheckedCocoDataset']
 
@@ -97,7 +97,7 @@ class CheckedCocoDataset(CocoDataset):
 
     def _check_image(self, path: str, info: dict) -> None:
         """Raise OSError if the file is not whole, or its boxes do not fit it."""
-        check_complete(path)
+        check_readable(path)
         if not hasattr(self, '_json_frame'):
             self._json_frame = JsonFrame(lambda: (
                 (other['img_path'], (other['width'], other['height']))

@@ -10,10 +10,10 @@ import torch
 from mmdet.registry import DATASETS
 from PIL import Image
 from timm.data import create_transform
-from timm.data.readers.img_extensions import get_img_extensions
 from torch.utils.data import Dataset
 
 from mmppvit.datasets.image_encryption import ImageEncryption
+from mmppvit.sealed.plain_images import list_folder, read_plain
 
 __all__ = ['EncryptedImageFolder', 'ImageError', 'find_split']
 
@@ -44,6 +44,8 @@ def find_split(root: str | os.PathLike, split: str) -> Path:
 @DATASETS.register_module()
 class EncryptedImageFolder(Dataset):
     """Images ``root/CLASS/**``, augmented by timm and then encrypted.
+
+    They are read as detectors and sealing read them: see :func:`mmppvit.sealed.read_plain`.
 
     Args:
         root (str): Folder with one folder a class.
@@ -80,9 +82,8 @@ class EncryptedImageFolder(Dataset):
         """
         path, label = self.samples[index]
         try:
-            with Image.open(path) as file:
-                image = file.convert('RGB')
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
+            image = Image.fromarray(read_plain(path).img[..., ::-1])
+        except OSError as err:
             reason = str(err).splitlines()[0] if str(err) else type(err).__name__
             raise ImageError(f'{path} cannot be read as an image ({reason}): replace or remove '
                                'it') from err
@@ -95,18 +96,17 @@ def _scan(root: Path) -> tuple[list[str], list[tuple[str, int]]]:
     """Classes by name, and path and class of every image."""
     if not root.is_dir():
         raise FileNotFoundError(f'no folder {root}: name one that has a folder for each class')
-    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    classes = sorted(entry.name for entry in os.scandir(root)
+                     if entry.is_dir() and not entry.name.startswith('.'))
     if not classes:
         raise ValueError(f'{root} has no folders: it needs one for each class, with its images')
-    kinds = tuple(get_img_extensions())
     samples = []
     for label, name in enumerate(classes):
-        found = [os.path.join(folder, file) for folder, _, files in os.walk(root / name)
-                 for file in files if file.lower().endswith(kinds) and not file.startswith('.')]
+        found = [os.path.join(root, name, file) for file in list_folder(root / name)[0]
+                 if not any(part.startswith('.') for part in file.split('/'))]
         if not found:
-            raise ValueError(f'{root / name} has no images ({", ".join(kinds)}): add some, or '
-                             'remove the folder')
-        samples += [(path, label) for path in sorted(found)]
+            raise ValueError(f'{root / name} has no images: add some, or remove the folder')
+        samples += [(path, label) for path in found]
     return classes, samples
 
 

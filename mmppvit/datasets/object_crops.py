@@ -5,8 +5,10 @@ detector is asked.
 """
 from __future__ import annotations
 
+import contextlib
+import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,9 @@ import cv2
 import numpy as np
 from pycocotools.coco import COCO
 
-from mmppvit.sealed.image_files import decode_image, path_within
+from mmppvit.annotations import read_coco
+from mmppvit.annotations.image_names import file_of, plain_path
+from mmppvit.sealed.plain_images import read_plain
 
 __all__ = ['CropOptions', 'crop_objects']
 
@@ -81,11 +85,12 @@ def choose_crops(coco: COCO, options: CropOptions, rng: np.random.Generator
                  ) -> dict[int, list[Crop]]:
     """Crops by image, at most ``max_per_class`` of a class; crowds are left out."""
     chosen = defaultdict(list)
+    folders = folder_names({item['id']: item['name'] for item in coco.cats.values()})
     for category in sorted(coco.getCatIds()):
         found = coco.loadAnns(sorted(coco.getAnnIds(catIds=[category], iscrowd=False)))
         most = options.max_per_class
         count = most if options.shift and found else min(most, len(found))
-        name = folder_name(coco.cats[category]['name'])
+        name = folders[category]
         order = rng.permutation(len(found))
         for turn in range(count):
             view, place = divmod(turn, len(found))
@@ -138,9 +143,25 @@ def empty_places(coco: COCO, image_id: int, options: CropOptions, rng: np.random
     return found
 
 
-def folder_name(label: str) -> str:
-    """A class as a folder within the output, whatever its name is."""
-    return re.sub(r'[^\w -]', '_', label)
+def folder_names(labels: dict[int | str, str]) -> dict[int | str, str]:
+    """A folder within the output for each class, whatever its name is; no two share one."""
+    names = {key: re.sub(r'[^\w -]', '_', label) for key, label in labels.items()}
+    taken = Counter(name.lower() for name in [*names.values(), 'background'])
+    return {key: name if taken[name.lower()] == 1 else f'{name} ({key})'
+            for key, name in names.items()}
+
+
+def _read(ann: Path) -> COCO:
+    """Boxes, checked and mended.
+
+    Raises:
+        AnnotationError: They cannot be used.
+    """
+    coco = COCO()
+    coco.dataset = read_coco(ann)[0]
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+        coco.createIndex()
+    return coco
 
 
 def crop_objects(options: CropOptions,
@@ -155,14 +176,14 @@ def crop_objects(options: CropOptions,
     Returns:
         dict[str, int]: Number of crops by class.
     """
-    coco, rng = COCO(options.ann), np.random.default_rng(options.seed)
+    coco, rng = _read(options.ann), np.random.default_rng(options.seed)
     chosen, counts = choose_crops(coco, options, rng), defaultdict(int)
     ids = rng.permutation(sorted(chosen)).tolist()
     num_val = max(round(options.val_share * len(ids)), 1)
     for done, image_id in enumerate(ids, 1):
         split = 'val' if done <= num_val else 'train'
         name = coco.imgs[image_id]['file_name']
-        img = decode_image(path_within(options.img_dir, name).read_bytes())
+        img = read_plain(plain_path(options.img_dir, file_of(options.img_dir, name) or name)).img
         for crop in chosen[image_id] + empty_places(coco, image_id, options, rng):
             folder = options.out / split / crop.label
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,21 +2,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-from PIL import Image
 
 __all__ = [
-    'SUFFIXES', 'check_complete', 'decode_image', 'encode_image', 'find_images',
-    'is_safe_name', 'path_within'
+    'SUFFIXES', 'decode_image', 'encode_image', 'is_safe_name', 'path_within'
 ]
 
-SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.jp2'}
-# First bytes of a format and what stands among the last ones of a whole file.
-_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND'}  # JPEG, PNG
+# That OpenCV reads.
+SUFFIXES = {
+    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.apng', '.bmp', '.dib', '.tif', '.tiff', '.webp',
+    '.jp2', '.gif', '.avif', '.pbm', '.pgm', '.ppm', '.pnm', '.pxm', '.pam', '.pfm', '.sr', '.ras',
+    '.hdr', '.pic', '.exr'}
 _ENCODERS = {
     # Stored: encrypted pixels compress to no less than half, which would take four times as long
     # to read. The filter is an option of newer OpenCVs; the one of older ones does as well.
@@ -25,28 +24,6 @@ _ENCODERS = {
         if hasattr(cv2, 'IMWRITE_PNG_FILTER') else ())]),
     'webp': ('.webp', [cv2.IMWRITE_WEBP_QUALITY, 101]),  # above 100: lossless
 }
-
-
-def check_complete(path: str | Path) -> None:
-    """Raise OSError for an empty file, and for a JPEG or PNG cut short.
-
-    OpenCV answers the first with an error of its own kind, and version 4 decodes the others with
-    the rest in gray or black.
-    """
-    if not os.path.getsize(path):
-        raise OSError('it is empty')
-    with open(path, 'rb') as file:
-        end = _ENDS.get(file.read(2))
-        if end is None:
-            return
-        file.seek(-min(64, os.path.getsize(path)), os.SEEK_END)
-        if end in file.read():
-            return
-    try:
-        with Image.open(path) as img:  # no end marker: slow and strict
-            img.load()
-    except Exception as err:  # Pillow raises whatever its decoders do, SyntaxError among it
-        raise OSError(f'it is cut short or damaged: {err}') from None
 
 
 def decode_image(content: bytes) -> np.ndarray:
@@ -71,15 +48,6 @@ def encode_image(img: np.ndarray, image_format: str) -> bytes:
     if not done:
         raise OSError(f'OpenCV cannot write {image_format}')
     return content.tobytes()
-
-
-def find_images(folder: Path) -> Iterator[str]:
-    """Names of all images below ``folder``, relative, with '/', sorted."""
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES:
-                yield (Path(parent) / name).relative_to(folder).as_posix()
 
 
 def is_safe_name(name: object) -> bool:

@@ -30,6 +30,8 @@ class SealJob:
             of which gets a folder of its own; (None, ) for images as they are.
         image_format (str): 'png' or 'webp', both lossless.
         shard (tuple): (i, n): this run seals the i-th of n parts, counted from 0.
+        window (tuple, optional): (lo, hi): of images of more than 8 bits, the values that become 0
+            and 255.
         name, role (str): What the set is called and what it is for; signed with the rest.
         counter (int): The least that the manifest gets; one more than before if a finished set is
             resumed and changes.
@@ -46,6 +48,7 @@ class SealJob:
     scales: tuple[tuple[int, int] | None, ...] = (None, )
     image_format: str = 'png'
     shard: tuple[int, int] = (0, 1)
+    window: tuple[float, float] | None = None
     name: str = ''
     role: str = ''
     counter: int = 1
@@ -70,6 +73,8 @@ class SealJob:
         if not 0 <= self.shard[0] < self.shard[1]:
             raise ValueError(f'shard {self.shard[0]}/{self.shard[1]} does not exist; shards of '
                              f'{self.shard[1]} are 0 to {self.shard[1] - 1}')
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError(f'window {self.window}: the first value must be below the second')
         if any(scale and max(scale) > MAX_SIDE for scale in self.scales):
             raise ValueError(f'a scale has a side of more than {MAX_SIDE} pixels: {self.scales}')
         inside = self.out.resolve()
@@ -120,11 +125,14 @@ class SealJob:
             sources (Iterable[Source]): All plain images.
             kept (bytes, optional): The json as far as it would be kept.
         """
-        asked = canonical(dict(
+        asked = dict(
             version=4, scheme=self.scheme.to_dict(), scales=self.scales, format=self.image_format,
             padding=self.padding, name=self.name, role=self.role, pseudonyms=self.hides_names,
             seal_metadata=self.seal_metadata, sources=[source.name for source in sources],
-            key=self.key and self.key.fingerprint))
+            key=self.key and self.key.fingerprint)
+        if self.window is not None:
+            asked['window'] = list(self.window)
+        asked = canonical(asked)
         if self.key is not None:
             return self.key.mac('job', asked, kept or b'')
         return hashlib.sha256(asked).hexdigest()
@@ -144,6 +152,7 @@ class SealReport:
 
     ``complete``: all shards are through and the manifest is written. ``dropped_fields``: of the
     json, for what they may tell. ``warnings``: what weakens the protection of this very set.
+    ``remarks``: what was mended, or taken though it is not as usual.
     """
     written: int = 0
     kept: int = 0
@@ -151,3 +160,4 @@ class SealReport:
     complete: bool = False
     dropped_fields: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from mmppvit.annotations import CheckReport, parse_coco
 from mmppvit.annotations.image_names import file_of, portable_name
-from mmppvit.sealed.image_files import find_images
+from mmppvit.sealed.plain_images import list_folder
 from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['Source', 'annotation_remarks', 'output_names', 'read_sources', 'sealed_annotations']
@@ -53,7 +53,7 @@ def read_sources(img_dir: Path, ann_file: Path | None) -> tuple[list[Source], st
     if not img_dir.is_dir():
         raise FileNotFoundError(f'no folder {img_dir}')
     if ann_file is None:
-        sources = [Source(name) for name in find_images(img_dir)]
+        sources = [Source(name) for name in list_folder(img_dir)[0]]
         if not sources:
             raise ValueError(f'{img_dir} has no images')
         return sources, None

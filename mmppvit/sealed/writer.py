@@ -21,20 +21,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mmppvit.annotations.image_names import plain_path
 from mmppvit.encryption import DERIVATIONS
 from mmppvit.sealed.entries import SealedImage, image_folder
-from mmppvit.sealed.image_files import (
-    check_complete,
-    decode_image,
-    encode_image,
-    path_within,
-)
+from mmppvit.sealed.image_files import encode_image, path_within
 from mmppvit.sealed.job import SealJob, SealReport
 from mmppvit.sealed.journal import WORK, Progress, locked
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest
 from mmppvit.sealed.resume import Plan, kept_files, make_plan
 from mmppvit.sealed.sealed_metadata import seal_metadata
+from mmppvit.sealed.source_reader import SourceReader, input_remarks
 from mmppvit.sealed.sources import Source, sealed_annotations
 from mmppvit.sealed.weakening import LookAlikes, joined_sets, look_of
 from mmppvit.utils.atomic import write_atomic
@@ -50,17 +45,14 @@ def seal_image(img: np.ndarray, content: bytes, source: Source, name: str, job: 
     Args:
         img (ndarray): uint8, (H, W, 3), BGR: the decoded ``content``.
         content (bytes): Of the plain file.
-        source (Source): Its name, and its size according to the json.
+        source (Source): Its name.
         name (str): Of the sealed files, below the folder of their scale.
         job (SealJob): How to seal.
 
     Raises:
-        ValueError: It is smaller than a patch, or of another size than its json says.
+        ValueError: It is smaller than a patch, or would be scaled to nothing.
     """
     plain = (img.shape[1], img.shape[0])
-    if source.size is not None and source.size != plain:
-        raise ValueError(f'it is {plain[0]}x{plain[1]} (after its EXIF turn, if it has one) and '
-                         'its json says {}x{}, so its boxes do not fit'.format(*source.size))
     mac = job.plain_mac(source.name, content)
     for index, scale in enumerate(job.scales):
         scaled = img if scale is None else _rescale(img, scale)
@@ -80,6 +72,9 @@ def _rescale(img: np.ndarray, scale: tuple[int, int]) -> np.ndarray:
     height, width = img.shape[:2]
     factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
     size = int(width * float(factor) + .5), int(height * float(factor) + .5)
+    if not all(size):
+        raise ValueError(f'it is {width}x{height}, of which fitting into {scale[0]}x{scale[1]} '
+                         f'would leave {size[0]}x{size[1]}: leave it out, or --scale larger')
     return cv2.resize(img, size, interpolation=cv2.INTER_LINEAR)
 
 
@@ -101,7 +96,8 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
     """
     plan = make_plan(job, resume)
     job, sources, names = plan.job, plan.sources, plan.names
-    report = SealReport(warnings=joined_sets(job, [source.name for source in sources]))
+    report = SealReport(warnings=joined_sets(job, [source.name for source in sources]),
+                        remarks=input_remarks(job.img_dir, job.ann_file))
     mine = range(job.shard[0], len(sources), job.shard[1])
     if plan.finished is not None and job.shard[1] > 1:
         return _check_finished(plan, mine, report)
@@ -118,6 +114,8 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
             report.written += len(result.files) - result.kept
             report.kept += result.kept
             looks.add(sources[result.index].name, result.look)
+            report.remarks += [f'{sources[result.index].name}: {remark}'
+                               for remark in result.remarks]
             if result.problem is not None:
                 problems[result.index] = result.problem
             progress(len(done) + count, len(mine))
@@ -149,9 +147,11 @@ class _Result(NamedTuple):
     problem: str | None = None
     kept: int = 0
     look: int | None = None
+    remarks: tuple[str, ...] = ()
 
 
 _JOB: SealJob | None = None
+_READER: SourceReader | None = None
 _RESUME = False
 
 
@@ -168,8 +168,9 @@ def _end_with_parent() -> None:
 
 
 def _start_worker(job: SealJob, resume: bool) -> None:
-    global _JOB, _RESUME
+    global _JOB, _READER, _RESUME
     _JOB, _RESUME = job, resume
+    _READER = SourceReader(job.img_dir, job.ann_file, job.window)
     cv2.setNumThreads(1)  # one process a core does better than several threads each
 
 
@@ -177,14 +178,14 @@ def _seal_one(task: tuple[int, Source, str]) -> _Result:
     """Seal one image and write its files; what to note in the journal about it."""
     index, source, name = task
     try:
-        path = plain_path(_JOB.img_dir, source.name)
-        check_complete(path)
-        content = read_regular(path)
-        img = decode_image(content)
-        sealed = list(seal_image(img, content, source, name, _JOB))
+        plain = _READER.read(source)
+        sealed = list(seal_image(plain.img, plain.content, source, name, _JOB))
     except FileNotFoundError:
         return _Result(index, [], 'there is no such file')
-    except (OSError, ValueError, TypeError, cv2.error) as err:
+    except cv2.error:
+        return _Result(index, [], f'OpenCV cannot scale or store its {plain.img.shape[1]}x'
+                                  f'{plain.img.shape[0]} pixels')
+    except (OSError, ValueError, TypeError) as err:
         return _Result(index, [], _reason(err, source.name))
     kept = 0
     try:
@@ -197,7 +198,8 @@ def _seal_one(task: tuple[int, Source, str]) -> _Result:
         if err.errno not in _FAULTS_OF_NAMES:
             raise
         return _Result(index, [], f'its name cannot be given to a sealed file: {err.strerror}')
-    return _Result(index, [image for image, _ in sealed], None, kept, look_of(img, _JOB))
+    return _Result(index, [image for image, _ in sealed], None, kept, look_of(plain.img, _JOB),
+                   plain.remarks)
 
 
 _FAULTS_OF_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR,

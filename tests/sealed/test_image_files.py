@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmppvit.sealed.image_files import (
-    check_complete,
     decode_image,
     encode_image,
-    find_images,
     is_safe_name,
     path_within,
 )
+from mmppvit.sealed.plain_images import read_plain
 
 IMG = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
@@ -71,34 +70,4 @@ def test_foreign_bytes_are_no_image_or_some(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / 'foreign'
     path.write_bytes(content)
     with suppress(OSError):
-        check_complete(path)
-
-
-@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
-def test_every_cut_is_found(tmp_path, suffix):
-    content = _encoded(suffix)
-    path = tmp_path / 'a'
-    path.write_bytes(content)
-    check_complete(path)
-    path.write_bytes(content + b'\n')  # as some cameras write
-    check_complete(path)
-    for end in [*range(2, 40), *range(40, len(content) - 80, 97)]:
-        path.write_bytes(content[:end])
-        with pytest.raises(OSError):  # noqa: PT011, Pillow has many words for it
-            check_complete(path)
-
-
-def test_formats_without_an_end_are_left_to_the_decoder(tmp_path):
-    path = tmp_path / 'a'
-    path.write_bytes(_encoded('.bmp')[:60])
-    check_complete(path)
-    path.write_bytes(b'')
-    with pytest.raises(OSError, match='empty'):
-        check_complete(path)
-
-
-def test_images_are_found_in_order(tmp_path):
-    for name in ('b/z.PNG', 'b/a.jpeg', 'a.webp', 'c.txt', 'B.tif', 'b/.DS_Store'):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert list(find_images(tmp_path)) == ['B.tif', 'a.webp', 'b/a.jpeg', 'b/z.PNG']
+        assert read_plain(path).img.dtype == np.uint8

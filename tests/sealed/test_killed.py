@@ -87,7 +87,7 @@ def test_killed_with_workers_it_leaves_none_behind(plain, key, whole, tmp_path):
 
 
 def test_a_killed_worker_is_said(plain, tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, 'check_complete', die)
+    monkeypatch.setattr(writer, 'seal_image', die)
     with pytest.raises(RuntimeError, match=r'killed.*--resume'):
         seal_dataset(make_job(plain, tmp_path / 'out'), num_workers=1)
     monkeypatch.undo()

@@ -97,10 +97,32 @@ class MixSubPatches(BaseTransform):
 
 
 def to_uint8(img: np.ndarray) -> np.ndarray:
-    """What a file of ``img`` would hold: rounded and clipped, if it is not 8-bit already."""
+    """What a file of ``img`` would hold: rounded and clipped, if it is not 8-bit already.
+
+    Raises:
+        TypeError: It is of integers of another size.
+        ValueError: It is of floats that are no levels from 0 to 255: shares of 1, or normalized.
+    """
     if img.dtype == np.uint8:
         return img
     if not np.issubdtype(img.dtype, np.floating):
-        raise TypeError(f'mixing works on 8-bit images, got {img.dtype}; load the image with '
-                        "color_type='color', which converts it")
+        raise TypeError(f'encryption works on 8-bit images, got {img.dtype}; load the image with '
+                        "LoadImageFromFile's default color_type, or convert it to uint8 first")
+    if img.size and _are_no_levels(img):
+        raise ValueError(
+            f'images are encrypted as levels from 0 to 255, got {img.dtype} values from '
+            f'{img.min():.3g} to {img.max():.3g}, which would leave nothing of the image: leave '
+            'Normalize and other steps that scale levels out of the pipeline; the '
+            'data_preprocessor does that after it')
     return np.clip(np.rint(img), 0, 255).astype(np.uint8)
+
+
+def _are_no_levels(img: np.ndarray) -> bool:
+    """Whether floats are shares of 1, normalized or not finite.
+
+    A black image that was brightened has few values, however small: it is one of levels.
+    """
+    low, high = img.min(), img.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return True
+    return bool(high - low <= 10 and high <= 10 and np.unique(img[..., :1]).size > 24)

@@ -260,7 +260,7 @@ def test_too_small_an_image_is_named_with_the_remedy():
 
 
 def test_16_bits_are_refused_by_name():
-    with pytest.raises(TypeError, match=r"street\.jpg: .* got uint16; .*color_type='color'"):
+    with pytest.raises(TypeError, match=r"street\.jpg: .* got uint16; .*color_type"):
         _build()(_results(img=_image().astype(np.uint16)))
 
 
@@ -273,3 +273,26 @@ def test_an_impossible_grid_is_refused_when_built(grid):
 def test_repr_can_be_read_back():
     transform = _build(patch_size=32, grid=4, pad_val=dict(img=1, seg=2))
     assert vars(eval(repr(transform))) == vars(transform)
+
+
+@pytest.mark.parametrize('scale', [
+    lambda img: img / np.float32(255), lambda img: (img - np.float32(120)) / 58,
+    lambda img: np.full_like(img, np.nan, np.float32)], ids=['shares', 'normalized', 'nan'])
+@pytest.mark.parametrize('kind', [
+    dict(type='MixSubPatches'), dict(type='GaussianBlurImage', sigma=2.),
+    dict(type='PixelateImage', block=4), dict(type='AddNoiseImage', sigma=9.),
+    dict(type='DownsampleImage')], ids=lambda kind: kind['type'])
+def test_floats_that_are_no_levels_are_refused_everywhere(kind, scale):
+    """They would be rounded to a black image."""
+    img = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    step = TRANSFORMS.build(kind)
+    with pytest.raises(ValueError, match=r'street\.jpg: .*levels from 0 to 255, got float32'):
+        step(dict(img=scale(img).astype(np.float32), img_path='street.jpg'))
+
+
+@pytest.mark.parametrize('level', [0, 1, 5.5])
+def test_dark_images_of_floats_are_mixed(level):
+    img = np.full((32, 48, 3), level, np.float32)
+    img[:16] += 1
+    step = TRANSFORMS.build(dict(type='MixSubPatches'))
+    assert step(dict(img=img))['img'].max() == np.rint(level + 1)
