@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mmppvit.sealed.image_files import SUFFIXES, decode_image
 from mmppvit.sealed.jpeg_warnings import JPEG_END, NO_END, jpeg_remark
@@ -103,6 +103,8 @@ def _decode_to_the_end(content: bytes) -> None:
     try:
         with Image.open(io.BytesIO(content)) as img:
             img.load()
+    except UnidentifiedImageError:
+        raise OSError('it is cut short or damaged: its header is not whole') from None
     except Exception as err:  # Pillow raises whatever its decoders do, SyntaxError among it
         raise OSError(f'it is cut short or damaged: {err}') from None
 

@@ -23,8 +23,8 @@ class _SameSize(BaseTransform):
         try:
             img = to_uint8(results['img'])
             results['img'] = self.scheme.in_order(img, str(results.get('img_id', '')))
-        except TypeError as err:
-            raise TypeError(f"{results.get('img_path') or 'image'}: {err}") from err
+        except (TypeError, ValueError) as err:
+            raise type(err)(f"{results.get('img_path') or 'image'}: {err}") from err
         return results
 
 
