@@ -11,6 +11,7 @@ import click
 
 import mmppvit
 from mmppvit.cli.errors import report_fault, user_message
+from mmppvit.utils.printable import printable
 
 __all__ = ['COMMANDS', 'main']
 
@@ -122,6 +123,6 @@ def main(args: Sequence[str] | None = None) -> int:
         if message is None:
             report_fault(error)
             return FAULT
-        click.echo(f'error: {message}', err=True)
+        click.echo(f'error: {printable(message)}', err=True)
         return WRONG_INPUT
     return code if isinstance(code, int) else DONE

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 
 from mmppvit.cli.options import Command, Many, PathType, key_options
 from mmppvit.encryption import BASELINES, LEARNED, SCHEMES
+from mmppvit.utils.printable import printable
 
 EXAMPLES = """
 mmppvit seal --img-dir images --ann boxes.json --out sealed/train \\
@@ -57,6 +59,16 @@ mmppvit seal ... --dry-run                                         # check, writ
               help='Seal the i-th of n parts, counted from 0; the last to finish writes the '
               'manifest.')
 @click.option('--resume', is_flag=True, help='Go on with an interrupted run.')
+@click.option('--name', default=None, help='What the data set is called, signed with the key; '
+              'default: the name of --out.')
+@click.option('--role', default='', help='What it is for, such as train; signed as well.')
+@click.option('--counter', type=click.IntRange(1), default=1, metavar='N',
+              help='Of the first set of this name 1 (default), one more for each that replaces '
+              'it; a resumed one that changes counts on by itself.')
+@click.option('--pseudonyms', is_flag=True, help='Give files names that only the key turns back '
+              '(mmppvit names).')
+@click.option('--seal-metadata', is_flag=True, help='Encrypt boxes, names and sizes for the '
+              'holder of the key; implies --pseudonyms.')
 @click.option('--dry-run', is_flag=True, help='Make all checks, write nothing.')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object.')
 @key_options
@@ -84,7 +96,8 @@ def command(resume: bool, num_workers: int, dry_run: bool, as_json: bool, **opti
 
 
 def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, out: Path,
-             ann: Path | None, image_format: str, key_source, **options):
+             ann: Path | None, image_format: str, key_source, name: str | None, role: str,
+             counter: int, pseudonyms: bool, seal_metadata: bool, **options):
     """The :class:`mmppvit.sealed.SealJob` that the options ask for."""
     from mmppvit.cli.console import parse_shard, parse_size
     from mmppvit.encryption.schemes.from_options import (
@@ -103,7 +116,13 @@ def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, ou
     return SealJob(
         img_dir=img_dir, out=out, scheme=chosen, ann_file=ann, key=source and source.load(),
         scales=tuple(map(parse_size, scales)) or (None, ), image_format=image_format,
-        shard=parse_shard(shard))
+        shard=parse_shard(shard), name=_default_name(out) if name is None else name, role=role,
+        counter=counter, pseudonyms=pseudonyms, seal_metadata=seal_metadata)
+
+
+def _default_name(out: Path) -> str:
+    """That of the folder, as far as a name may have its characters."""
+    return re.sub(r'[^\w.+ -]', '_', out.absolute().name)[:100]
 
 
 def as_text(job, result) -> str:
@@ -115,8 +134,10 @@ def as_text(job, result) -> str:
 def describe(job, report) -> str:
     lines = [f'{job.out}: {report.written} files written, {report.kept} kept from before, '
              f'{len(report.skipped)} images skipped']
-    lines += [f'  skipped {name}: {reason}' for name, reason in report.skipped]
-    lines += [f'  {remark}' for remark in report.remarks]
+    lines += [f'  skipped {printable(name)}: {printable(reason)}'
+              for name, reason in report.skipped]
+    lines += [f'  warning: {printable(text)}' for text in report.warnings]
+    lines += [f'  {printable(remark)}' for remark in report.remarks]
     if report.dropped_fields:
         lines.append(f'  left out of the json: {", ".join(report.dropped_fields)}')
     if not report.complete:
@@ -129,5 +150,5 @@ def describe(job, report) -> str:
 def describe_plan(job, plan) -> str:
     lines = [f'{job.out}: {plan.images} images would give {plan.files} files, '
              f'{len(plan.problems)} would be skipped; nothing was written']
-    lines += [f'  {name}: {reason}' for name, reason in plan.problems]
-    return '\n'.join(lines + [f'  {remark}' for remark in plan.remarks])
+    lines += [f'  {printable(name)}: {printable(reason)}' for name, reason in plan.problems]
+    return '\n'.join(lines + [f'  {printable(remark)}' for remark in plan.remarks])

@@ -10,11 +10,11 @@ from mmppvit.sealed.manifest import (
 )
 from mmppvit.sealed.plain_images import PlainImage, check_readable, read_plain
 from mmppvit.sealed.restore import check_restorable, restore_dataset
-from mmppvit.sealed.verify import verify_sealed
+from mmppvit.sealed.verify import VerifyReport, check_sealed, verify_sealed
 from mmppvit.sealed.writer import seal_dataset
 
 __all__ = [
     'ANNOTATIONS', 'MANIFEST', 'Manifest', 'ManifestError', 'PlainImage', 'SealJob', 'SealReport',
-    'SealedImage', 'check_readable', 'check_restorable', 'image_folder', 'read_plain',
-    'restore_dataset', 'seal_dataset', 'verify_sealed'
+    'SealedImage', 'VerifyReport', 'check_readable', 'check_restorable', 'check_sealed',
+    'image_folder', 'read_plain', 'restore_dataset', 'seal_dataset', 'verify_sealed'
 ]

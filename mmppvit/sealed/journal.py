@@ -154,6 +154,9 @@ class Journal:
         """Begin with what is known to be done, in one step."""
         lines = [json.dumps(self._head), *(self._line(i, files, None) for i, files in done.items())]
         write_atomic(self.path, ''.join(f'{line}\n' for line in lines).encode(), sync=True)
+        # Images without a journal would be taken for those of somebody else.
+        for folder in (self.out, self.out.resolve().parent):
+            sync_folder(folder)
         self._sealed = [image.file for files in done.values() for image in files]
         self._file = self.path.open('a')
 

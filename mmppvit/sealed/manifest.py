@@ -149,6 +149,15 @@ class Manifest:
             self._hidden, self.images, self.skipped = open_metadata(self, key)
             self.__dict__.pop('by_file', None)
 
+    def weaknesses(self) -> str | None:
+        """What is weaker about a set of an older version, in one sentence; None for today's."""
+        if self.version > 3:
+            return None
+        return (f'{self.root} has a manifest of version {self.version}: it has no name, role or '
+                'counter, so an older copy or another set is not told from it; its job is a '
+                'digest that confirms guesses of the whole json; patches of the black padding and '
+                'equal images can be recognized. Seal it again to mend that')
+
     def check_identity(self, name: str | None = None, role: str | None = None,
                        at_least: int | None = None) -> None:
         """Refuse another set than the one that is meant, or an older one.

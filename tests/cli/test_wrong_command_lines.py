@@ -40,7 +40,7 @@ WRONG = [
     ('demo --data none', 'annotations/instances_train2017.json: --data names a folder'),
     # Keys.
     ('seal --img-dir {data} --out out --scheme shuffle', 'needs --key-file'),
-    ('seal --img-dir {data} --out out --scheme mix --key-file {key}', 'uses no key'),
+    ('seal --img-dir {data} --out out --scheme mix --pseudonyms', 'need a key'),
     ('verify {sealed} --key-file {key} --key-fd 0', '--key-file, --key-command and --key-fd say'),
     ('verify {sealed} --key-command "no-such-program x"', 'no-such-program cannot be run'),
     ('verify {sealed} --key-command false', 'false ended with status 1'),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import struct
 import zlib
@@ -24,7 +25,8 @@ from mmppvit.sealed import (
     verify_sealed,
 )
 from mmppvit.sealed.image_files import encode_image
-from mmppvit.sealed.verify import metadata_of
+from mmppvit.sealed.pixels_only import declared_size, extras_of, metadata_of
+from mmppvit.sealed.verify import check_sealed, choose_subset
 
 KEY = Key(bytes(range(32)))
 
@@ -202,6 +204,130 @@ def test_a_second_image_in_a_webp_is_found():
 def test_metadata_is_named(kind):
     content = encode_image(np.zeros((16, 16, 3), np.uint8), 'png')
     assert metadata_of(_hide_in(content, kind)) == [kind]
+
+
+# --- pixels and nothing else ---------------------------------------------------------------------
+
+
+def _png(img: np.ndarray, stream: bytes, color: int = 2) -> bytes:
+    head = struct.pack('>IIBBBBB', img.shape[1], img.shape[0], 8, color, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + _png_chunk(b'IHDR', head) + _png_chunk(b'IDAT', stream) + \
+        _png_chunk(b'IEND', b'')
+
+
+def _lines(img: np.ndarray) -> bytes:
+    return b''.join(b'\0' + line.tobytes() for line in img)
+
+
+def _with_alpha(img: np.ndarray) -> bytes:
+    alpha = np.dstack([img[..., ::-1], img[..., 1]])
+    return _png(img, zlib.compress(_lines(alpha), 0), 6)
+
+
+def _webp_with_alpha(img: np.ndarray) -> bytes:
+    """Lossless, with the image of the alpha channel that nobody sees."""
+    rgba = np.dstack([img, np.random.default_rng(0).integers(0, 256, img.shape[:2], np.uint8)])
+    return cv2.imencode('.webp', rgba, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+
+
+def _webp_with_tail(img: np.ndarray) -> bytes:
+    content = encode_image(img, 'webp')
+    length = int.from_bytes(content[16:20], 'little')
+    stream = content[20:20 + length] + b'plain image' * 20
+    body = b'WEBPVP8L' + struct.pack('<I', len(stream)) + stream + b'\0' * (len(stream) % 2)
+    return b'RIFF' + struct.pack('<I', len(body)) + body
+
+
+@pytest.mark.parametrize(('make', 'expected'), [
+    (_with_alpha, 'channels or bits'),
+    (lambda img: _png(img, zlib.compress(_lines(img[..., ::-1]), 0) + b'JPEG' * 9),
+     'bytes behind the stream'),
+    (lambda img: _png(img, zlib.compress(_lines(img[..., ::-1]) + b'JPEG' * 9, 0)),
+     'more bytes in the stream'),
+    (lambda img: _png(img, zlib.compress(bytes(10**8))), 'more bytes in the stream'),
+    (_webp_with_alpha, 'alpha|VP8X'), (_webp_with_tail, 'bytes behind the pixels'),
+], ids=['alpha', 'behind', 'within', 'bomb', 'webp-alpha', 'webp-behind'])
+def test_whatever_is_not_pixels_is_found(make, expected):
+    img = np.random.default_rng(1).integers(0, 256, (16, 24, 3), np.uint8)
+    content = make(img)
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    found = ' '.join(metadata_of(content)) or extras_of(content, decoded)
+    assert re.search(expected, found)
+
+
+@pytest.mark.parametrize('image_format', ['png', 'webp'])
+@pytest.mark.parametrize('shape', [(1, 1), (16, 24), (200, 300)])
+def test_files_of_any_encoder_are_pixels_alone(image_format, shape):
+    """Also compressed and filtered, as another version of OpenCV may write them."""
+    for seed, img in enumerate((np.zeros((*shape, 3), np.uint8), np.random.default_rng(1).integers(
+            0, 256, (*shape, 3), np.uint8))):
+        contents = [encode_image(img, image_format)]
+        if image_format == 'png':
+            packed = cv2.imencode('.png', img, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1]
+            contents.append(packed.tobytes())
+        for content in contents:
+            assert extras_of(content, img) is None, seed
+            assert declared_size(content) == shape[::-1]
+
+
+def test_a_small_file_that_claims_to_be_huge_is_not_decoded(copy, monkeypatch):
+    """Neither where the manifest says the truth, nor where it claims the same."""
+    path = _paths(copy)[0]
+    img = np.zeros((8, 8, 3), np.uint8)
+    huge = _png(np.empty((30_000, 30_000, 0)), zlib.compress(_lines(img)))
+    path.write_bytes(huge)
+    _relist(copy)
+    monkeypatch.setattr('mmppvit.sealed.verify.decode_image', lambda content: 1 / 0 if
+                        content == huge else cv2.imdecode(np.frombuffer(content, np.uint8), 1))
+    assert any('is 30000x30000 and should be 40x32' in line for line in verify_sealed(copy))
+    manifest = Manifest.load(copy)
+    manifest.images[0] = replace(manifest.images[0], size=(30_000, 30_000), scaled=(60_000, 60_000))
+    manifest.save()
+    assert any('claims 900000000 pixels' in line for line in verify_sealed(copy))
+
+
+# --- how much is good ----------------------------------------------------------------------------
+
+
+def test_what_where_and_how_much_is_good(copy):
+    _flip_byte(copy)
+    report = check_sealed(copy, KEY)
+    manifest = Manifest.load(copy)
+    (problem, ) = report.problems
+    assert problem.file == manifest.images[1].file
+    assert (report.images, report.looked_into, report.good) == (3, 3, 2)
+    assert report.good_bytes == sum(manifest.images[i].bytes for i in (0, 2))
+
+
+@pytest.mark.parametrize(('subset', 'found'), [('1/3', 0), ('2/3', 1), ('100%', 1), (None, 1)])
+def test_a_subset_is_looked_into(copy, subset, found):
+    """The changed byte is in the second file; files that are missing are found in any case."""
+    _flip_byte(copy)
+    _paths(copy)[2].unlink()
+    report = check_sealed(copy, KEY, subset=subset)
+    assert len(report.problems) == found + 1
+    assert report.looked_into == (1 if subset in ('1/3', '2/3') else 3)
+
+
+def test_parts_make_the_whole():
+    for count in (0, 1, 7, 10):
+        parts = [set(choose_subset(f'{n}/4', count)) for n in (1, 2, 3, 4)]
+        assert sum(map(len, parts)) == count
+        assert set().union(*parts) == set(range(count))
+    assert len(choose_subset('10%', 200)) == 20
+
+
+@pytest.mark.parametrize('text', ['0/3', '4/3', '1/0', '0%', '101%', '', '1', '-1/3', '1e3%', '%'])
+def test_what_is_no_subset(text):
+    with pytest.raises(ValueError, match='is no part of the data'):
+        choose_subset(text, 10)
+
+
+def test_hostile_names_do_not_reach_the_terminal(copy):
+    (copy / 'images' / 'a\x1b[2J\nall is well\u202e.png').touch()
+    (problem, ) = verify_sealed(copy)
+    assert problem.isprintable()
+    assert r'a\x1b[2J\x0aall is well\u202e.png: is not part' in problem
 
 
 # --- real images -------------------------------------------------------------------------------
