@@ -5,11 +5,12 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n 2
 DEMO_ARGS ?=
 
-.PHONY: help setup demo test lint format doctor docs clean
+.PHONY: help setup demo test test-newest test-oldest lint format doctor docs clean
 
 help:
 	@echo 'make demo    train and evaluate a detector on mixed images that it draws itself'
 	@echo 'make test    run the test suite'
+	@echo 'make test-newest, make test-oldest    a smoke test with the newest, the oldest versions'
 	@echo 'make lint    run the linter          make format  let it mend what it can'
 	@echo 'make docs    build the documentation into docs/_build/html, warnings are errors'
 	@echo 'make doctor  say what is installed, and what is broken'
@@ -26,6 +27,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Each installs into an environment of its own, which takes minutes and up to 7 GB for the time.
+test-newest test-oldest:
+	@PYTHON='$(PYTHON)' bash tools/smoke_env.sh $(@:test-%=%)
 
 lint: $(READY)
 	$(BIN)/ruff check .
