@@ -95,9 +95,10 @@ def check_pickles(folder: Path) -> None:
     try:
         load_checkpoint(torch.nn.Linear(1, 1), str(folder / 'payload.pth'))
     except Exception as error:
-        assert 'weights' in str(error).lower(), error
+        if 'weights' not in str(error).lower():
+            raise
     else:
-        raise AssertionError('a pickle was loaded')
+        sys.exit('a pickle was loaded')
     assert not marker.exists()
 
 
