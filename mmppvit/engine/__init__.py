@@ -1,6 +1,7 @@
 from mmppvit.engine.hooks import (
     CheckedLoadHook,
     ExportClassifierHook,
+    FolderVisualizationHook,
     ProtectorHook,
     SealedDataHook,
 )
@@ -12,7 +13,7 @@ from mmppvit.engine.optim import (
 )
 
 __all__ = [
-    'BFloat16OptimWrapper', 'CheckedLoadHook', 'ExportClassifierHook', 'ProtectorHook',
-    'SealedDataHook', 'TrainableOptimWrapperConstructor', 'ViTLayerDecayOptimWrapperConstructor',
-    'use_amp'
+    'BFloat16OptimWrapper', 'CheckedLoadHook', 'ExportClassifierHook', 'FolderVisualizationHook',
+    'ProtectorHook', 'SealedDataHook', 'TrainableOptimWrapperConstructor',
+    'ViTLayerDecayOptimWrapperConstructor', 'use_amp'
 ]
