@@ -5,13 +5,14 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n 2
 DEMO_ARGS ?=
 
-.PHONY: help setup demo test test-newest test-oldest lint format doctor docs clean
+.PHONY: help setup demo test test-newest test-oldest lint format doctor docs adapt-support clean
 
 help:
 	@echo 'make demo    train and evaluate a detector on mixed images that it draws itself'
 	@echo 'make test    run the test suite'
 	@echo 'make test-newest, make test-oldest    a smoke test with the newest, the oldest versions'
 	@echo 'make lint    run the linter          make format  let it mend what it can'
+	@echo 'make adapt-support  run a config of each of MMDetection'"'"'s folders, adapted; writes docs/adapt-support.md'
 	@echo 'make docs    build the documentation into docs/_build/html, warnings are errors'
 	@echo 'make doctor  say what is installed, and what is broken'
 	@echo 'make setup   only install, into $(VENV); the others do it when it is needed'
@@ -40,6 +41,9 @@ format: $(READY)
 
 doctor: $(READY)
 	@$(BIN)/python tools/doctor.py
+
+adapt-support: $(READY)
+	$(BIN)/python tools/adapt_support.py
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -94,6 +94,7 @@ REGISTERED = [
     ('HOOKS', 'ExportClassifierHook'),
     ('HOOKS', 'CheckedLoadHook'),
     ('HOOKS', 'SealedDataHook'),
+    ('HOOKS', 'StrideGuardHook'),
     ('VISUALIZERS', 'SealedDetLocalVisualizer'),
     ('OPTIM_WRAPPER_CONSTRUCTORS', 'ViTLayerDecayOptimWrapperConstructor'),
 ]

@@ -4,7 +4,8 @@ custom_imports = dict(imports=['mmppvit'], allow_failed_imports=False)
 custom_hooks = [
     dict(type='NumClassCheckHook'),
     dict(type='CheckedLoadHook'),
-    dict(type='SealedDataHook')
+    dict(type='SealedDataHook'),
+    dict(type='StrideGuardHook')
 ]
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='auto'))
 visualizer = dict(type='SealedDetLocalVisualizer')

@@ -32,6 +32,7 @@ SECTIONS = {
         'compare': "Compare schemes: the detector's mAP against the best attack.",
     },
     'Train and evaluate': {
+        'adapt': 'Make an MMDetection config one for encrypted images.',
         'train': 'Train a detector.',
         'test': 'Evaluate a detector.',
         'browse': "Draw what a config's pipeline makes of its images.",

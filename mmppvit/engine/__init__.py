@@ -1,9 +1,9 @@
 from mmppvit.engine.hooks import (
     CheckedLoadHook,
     ExportClassifierHook,
-    FolderVisualizationHook,
     ProtectorHook,
     SealedDataHook,
+    StrideGuardHook,
 )
 from mmppvit.engine.optim import (
     BFloat16OptimWrapper,
@@ -13,7 +13,7 @@ from mmppvit.engine.optim import (
 )
 
 __all__ = [
-    'BFloat16OptimWrapper', 'CheckedLoadHook', 'ExportClassifierHook', 'FolderVisualizationHook',
-    'ProtectorHook', 'SealedDataHook', 'TrainableOptimWrapperConstructor',
+    'BFloat16OptimWrapper', 'CheckedLoadHook', 'ExportClassifierHook', 'ProtectorHook',
+    'SealedDataHook', 'StrideGuardHook', 'TrainableOptimWrapperConstructor',
     'ViTLayerDecayOptimWrapperConstructor', 'use_amp'
 ]

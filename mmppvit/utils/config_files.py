@@ -13,7 +13,7 @@ import mmppvit
 from mmppvit.compat.cpu_dist import prepare_cpu_dist
 from mmppvit.utils.user_errors import UserError
 
-__all__ = ['apply_custom_dataset', 'config_root', 'find_config', 'leaf_evaluators', 'load_config']
+__all__ = ['apply_custom_dataset', 'config_root', 'find_config', 'load_config']
 
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -114,7 +114,7 @@ def apply_custom_dataset(cfg: Config) -> Config:
     datasets = [leaf for key in _DATALOADERS if cfg.get(key)
                 for leaf in _leaf_datasets(cfg[key]['dataset'])]
     if root:
-        root = osp.join(osp.expanduser(str(root)), '')
+        root = osp.join(osp.expanduser(root), '')
         old_roots = {dataset.get('data_root') for dataset in datasets} - {None, ''}
         for dataset in datasets:
             dataset.data_root = root
@@ -124,9 +124,8 @@ def apply_custom_dataset(cfg: Config) -> Config:
                     evaluator.ann_file = root + evaluator.ann_file[len(old):]
                     break
         print_log(f'custom_data_root: {len(datasets)} data sets read {root}', logger='current')
-    if classes not in (None, (), []):
-        listed = classes if isinstance(classes, (list, tuple)) else [classes]
-        classes = tuple(map(str, listed))  # a config may have read them as numbers
+    if classes:
+        classes = (classes, ) if isinstance(classes, str) else tuple(classes)
         for dataset in datasets:
             dataset.metainfo = dict(classes=classes)
         heads = _set_num_classes(cfg.model, len(classes))
@@ -145,16 +144,9 @@ def _leaf_datasets(dataset: ConfigDict) -> list[ConfigDict]:
 
 
 def _evaluators(cfg: Config) -> list[ConfigDict]:
-    return [leaf for key in _EVALUATORS for leaf in leaf_evaluators(cfg.get(key))]
-
-
-def leaf_evaluators(node) -> list[ConfigDict]:
-    """Configs of metrics, also of those in lists and within ``MultiDatasetsEvaluator``."""
-    if isinstance(node, (list, tuple)):
-        return [leaf for item in node for leaf in leaf_evaluators(item)]
-    if not node:
-        return []
-    return leaf_evaluators(node['metrics']) if 'metrics' in node else [node]
+    found = [cfg.get(key) or [] for key in _EVALUATORS]
+    return [item for entry in found
+            for item in (entry if isinstance(entry, (list, tuple)) else [entry])]
 
 
 def _set_num_classes(node, count: int) -> int:

@@ -90,6 +90,8 @@ class MixSubPatches(BaseTransform):
         matrix = np.diag([1 / self.grid, 1 / self.grid, 1]).astype(np.float32)
         previous = results.get('homography_matrix')
         results['homography_matrix'] = matrix if previous is None else matrix @ previous
+        if 'border' in results:  # of RandomCenterCropPad: CornerNet and CenterNet take it away
+            results['border'] = results['border'] / np.float32(self.grid)
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(patch_size={self.patch_size}, grid={self.grid}, '

@@ -12,7 +12,6 @@ from mmengine.logging import print_log
 from mmppvit.models.detectors import ProtectedDetector
 from mmppvit.models.protectors import fingerprint, save_protector
 from mmppvit.utils.unwrapping import unwrap_model
-from mmppvit.utils.user_errors import RunError
 
 __all__ = ['ProtectorHook']
 
@@ -54,8 +53,8 @@ class ProtectorHook(Hook):
                 'stops without a checkpoint of them. Lower optim_wrapper.optimizer.lr, or clip '
                 'gradients with optim_wrapper.clip_grad, and go on with --resume')
         if fingerprint(model.detector.state_dict()) != self._frozen:
-            raise RunError('the frozen detector has changed in training: some hook or module '
-                           'of the config writes to its weights or buffers')
+            raise RuntimeError('the frozen detector has changed in training: some hook or module '
+                               'of the config writes to its weights or buffers')
 
     def after_train(self, runner) -> None:
         """Write ``protector.safetensors``."""

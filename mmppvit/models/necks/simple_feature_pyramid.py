@@ -35,6 +35,9 @@ class SimpleFeaturePyramid(BaseModule):
             can, at a small part of the cost of convolutions in the head.
         norm_cfg (dict, optional): Norm after every convolution; None for none. 'LayerNorm2d' is
             ViTDet's: over the channels, at every position.
+        contiguous (bool): Whether all levels lie channel by channel in memory. The norm leaves them
+            pixel by pixel, which is faster; heads that ``view`` the outputs of their convolutions,
+            such as CenterNet's, need this.
         init_cfg (dict, optional): Initialization.
     """
 
@@ -45,11 +48,13 @@ class SimpleFeaturePyramid(BaseModule):
                  num_outs: int | None = None,
                  num_blocks: int = 0,
                  norm_cfg: dict | None = dict(type='mmdet.LayerNorm2d', eps=1e-6),
+                 contiguous: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         exponents = _exponents(scale_factors)
         self.in_channels = in_channels
         self.out_channels = out_channels
+        self.contiguous = contiguous
         self.num_outs = len(exponents) if num_outs is None else num_outs
         if self.num_outs < len(exponents):
             raise ValueError(f'num_outs {num_outs} is less than the {len(exponents)} scale_factors')
@@ -80,7 +85,7 @@ class SimpleFeaturePyramid(BaseModule):
         outs = [level(x) for level in self.levels]
         while len(outs) < self.num_outs:
             outs.append(outs[-1][..., ::2, ::2])
-        return tuple(outs)
+        return tuple(out.contiguous() for out in outs) if self.contiguous else tuple(outs)
 
 
 def _exponents(scale_factors: tuple[float, ...]) -> list[int]:

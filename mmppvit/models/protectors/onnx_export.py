@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from mmppvit.models.protectors import ProtectionUNet, Protector, fingerprint
 from mmppvit.utils.atomic import write_atomic
-from mmppvit.utils.user_errors import RunError
 
 __all__ = ['export_onnx']
 
@@ -53,8 +52,8 @@ def export_onnx(path: str | Path, protector: Protector, size: tuple[int, int] | 
     content = _with_metadata(_trace(graph, size), protector)
     difference = max(_difference(content, graph, one) for one in ([size] if size else _SIZES))
     if difference > _MOST:
-        raise RunError(f'ONNX Runtime and PyTorch differ by {difference:.1f} levels on this '
-                       f'protector, so {path} was not written: update onnxruntime')
+        raise RuntimeError(f'ONNX Runtime and PyTorch differ by {difference:.1f} levels on this '
+                           f'protector, so {path} was not written: update onnxruntime')
     write_atomic(path, content)
     return difference
 
@@ -92,7 +91,7 @@ def _check_installed() -> None:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError as err:
-        raise RunError(f'{err.name} is not installed: pip install onnx onnxruntime') from None
+        raise RuntimeError(f'{err.name} is not installed: pip install onnx onnxruntime') from None
 
 
 def _trace(graph: _Levels, size: tuple[int, int] | None) -> bytes:
@@ -131,7 +130,7 @@ def _difference(content: bytes, graph: _Levels, size: tuple[int, int]) -> float:
     with torch.no_grad():
         wanted = graph(image).numpy()
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        raise RunError(f'ONNX Runtime gives {found.dtype} of {found.shape}, PyTorch '
-                       f'{wanted.dtype} of {wanted.shape}: update onnxruntime')
+        raise RuntimeError(f'ONNX Runtime gives {found.dtype} of {found.shape}, PyTorch '
+                           f'{wanted.dtype} of {wanted.shape}: update onnxruntime')
     scale = 1. if wanted.dtype == np.uint8 else 255.
     return scale * float(np.abs(found.astype(np.float64) - wanted).max())
