@@ -7,19 +7,18 @@ _base_ = './atss_pevit_mix_shapes.py'
 data_root = '{{$MMPPVIT_SEALED:work_dirs/demo/sealed}}/'
 key_file = '{{$MMPPVIT_KEY:owner.key}}'
 
-# Augmentation needs the layout; the backbone then gets a new order every time.
+# Augmentation needs the layout; the backbone then meets an image in a new order
+# in every epoch. Tested images keep the order that they were sealed in.
 train_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='ReadSeal', key_file=key_file),
+    dict(type='LoadSealedImage', key_file=key_file),
     dict(type='LoadSealedAnnotations', with_bbox=True),
-    dict(type='UnshufflePatches', patch_size=16, grid=2),
+    dict(type='UnshufflePatches'),
     dict(type='RandomFlip', prob=.5),
-    dict(type='ShufflePatches', key_file=key_file, patch_size=16, grid=2),
+    dict(type='ShufflePatches', fresh=True),
     dict(type='PackSealedInputs')
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=None),
-    dict(type='ReadSeal', key_file=key_file),
+    dict(type='LoadSealedImage', key_file=key_file),
     dict(type='LoadAnnotations', with_bbox=True),  # results are scored in the plain frame
     dict(
         type='PackSealedInputs',

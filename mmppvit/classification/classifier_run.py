@@ -12,12 +12,12 @@ from mmengine.runner import Runner
 
 from mmppvit.classification.config import classification_config
 from mmppvit.classification.recipe import DEIT, SAMPLE, Recipe
-from mmppvit.compat.cpu_dist import leave_dist, prepare_cpu_dist
 from mmppvit.datasets.synthetic_classes import write_synthetic_classes
 from mmppvit.engine import use_amp
 from mmppvit.engine.config_runners import resume_from
 from mmppvit.models.checkpoints.to_classifier import load_classifier
 from mmppvit.models.classifiers.building import build_classifier, choose_model
+from mmppvit.utils.cpu_dist import leave_dist, prepare_cpu_dist
 
 __all__ = ['ClassifierOptions', 'run_classifier']
 

@@ -28,7 +28,7 @@ def command(config: str, checkpoint: str, **options) -> None:
 
     CONFIG is a file, or the name of a config that comes with mmppvit; CHECKPOINT a file or a URL.
     """
-    from mmppvit.compat.cpu_dist import leave_dist
     from mmppvit.engine.config_runners import evaluation_runner
+    from mmppvit.utils.cpu_dist import leave_dist
     evaluation_runner(config, checkpoint, **options).test()
     leave_dist()

@@ -29,7 +29,7 @@ def command(config: str, **options) -> None:
 
     CONFIG is a file, or the name of a config that comes with mmppvit, with its folder or without.
     """
-    from mmppvit.compat.cpu_dist import leave_dist
     from mmppvit.engine.config_runners import training_runner
+    from mmppvit.utils.cpu_dist import leave_dist
     training_runner(config, **options).train()
     leave_dist()

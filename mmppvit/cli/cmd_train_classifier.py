@@ -73,7 +73,7 @@ def recipe_options(function):
 @click.option('--eval-only', metavar='CHECKPOINT', help='Evaluate these weights, do not train.')
 @click.option('--ema', is_flag=True, help='Evaluate and save averaged weights.')
 @click.option('--seed', type=int, default=0)
-@click.option('--num-workers', type=int, default=0, help='Of each data loader.')
+@click.option('--num-workers', type=click.IntRange(0), default=0, help='Of each data loader.')
 @launcher_options
 @recipe_options
 def command(model_kwargs: tuple[str, ...], **options) -> None:

@@ -47,7 +47,7 @@ def recipe_options(function):
               help='Mixed precision: float16 on a GPU, bfloat16 on a CPU that has it.')
 @click.option('--resume', is_flag=True, help='Go on with what is in the work folder.')
 @click.option('--seed', type=int, default=0)
-@click.option('--num-workers', type=int, default=0, help='Of each data loader.')
+@click.option('--num-workers', type=click.IntRange(0), default=0, help='Of each data loader.')
 @recipe_options
 def command(**options) -> None:
     """Learned protection for classifiers: train one on plain images, freeze it, train a protector.

@@ -10,13 +10,15 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 import mmppvit
-from mmppvit.compat.cpu_dist import prepare_cpu_dist
+from mmppvit.utils.cpu_dist import prepare_cpu_dist
+from mmppvit.utils.leaf_datasets import leaf_datasets
 from mmppvit.utils.user_errors import UserError
 
 __all__ = ['apply_custom_dataset', 'config_root', 'find_config', 'load_config']
 
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
+_OTHER_CLASSES = ('backbone', 'rpn_head', 'semantic_head')
 
 
 def config_root() -> Path | None:
@@ -111,8 +113,8 @@ def apply_custom_dataset(cfg: Config) -> Config:
     Either may be None or absent. ``cfg`` is changed in place and returned.
     """
     root, classes = cfg.get('custom_data_root'), cfg.get('custom_classes')
-    datasets = [leaf for key in _DATALOADERS if cfg.get(key)
-                for leaf in _leaf_datasets(cfg[key]['dataset'])]
+    datasets = [leaf.dataset for key in _DATALOADERS if cfg.get(key)
+                for leaf in leaf_datasets(cfg[key]['dataset'])]
     if root:
         root = osp.join(osp.expanduser(root), '')
         old_roots = {dataset.get('data_root') for dataset in datasets} - {None, ''}
@@ -134,15 +136,6 @@ def apply_custom_dataset(cfg: Config) -> Config:
     return cfg
 
 
-def _leaf_datasets(dataset: ConfigDict) -> list[ConfigDict]:
-    """Data sets below wrappers such as ConcatDataset and RepeatDataset."""
-    if 'dataset' in dataset:
-        return _leaf_datasets(dataset['dataset'])
-    if 'datasets' in dataset:
-        return [leaf for part in dataset['datasets'] for leaf in _leaf_datasets(part)]
-    return [dataset]
-
-
 def _evaluators(cfg: Config) -> list[ConfigDict]:
     found = [cfg.get(key) or [] for key in _EVALUATORS]
     return [item for entry in found
@@ -150,7 +143,11 @@ def _evaluators(cfg: Config) -> list[ConfigDict]:
 
 
 def _set_num_classes(node, count: int) -> int:
-    """Set ``num_classes`` in every dict below ``node`` but an RPN's; returns how many."""
+    """Set ``num_classes`` of every head below ``node``; returns how many.
+
+    Those that count something else stay: of a backbone (ImageNet's), of an RPN (objects or none),
+    and of a semantic head (stuff).
+    """
     if isinstance(node, (list, tuple)):
         return sum(_set_num_classes(item, count) for item in node)
     if not isinstance(node, dict):
@@ -160,6 +157,6 @@ def _set_num_classes(node, count: int) -> int:
         if key == 'num_classes':
             node[key] = count
             changed += 1
-        elif key != 'rpn_head':
+        elif key not in _OTHER_CLASSES:
             changed += _set_num_classes(value, count)
     return changed

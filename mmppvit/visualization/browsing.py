@@ -17,9 +17,10 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
-from mmppvit.datasets import CenterPatches, MixSubPatches, SealedCocoDataset, ShufflePatches
+from mmppvit.datasets import SealedCocoDataset
 from mmppvit.encryption import unshuffle_patches
 from mmppvit.utils.config_files import load_config
+from mmppvit.utils.leaf_datasets import leaf_datasets
 from mmppvit.visualization.image_grid import (
     distinct_colors,
     draw_instances,
@@ -51,7 +52,7 @@ def browse_config(config: str, split: str, output_dir: Path, num: int,
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise ValueError(f'{config} has no {split}_dataloader: choose another --split')
-    datasets = leaf_datasets(DATASETS.build(loader.dataset))
+    datasets = single_datasets(DATASETS.build(loader.dataset))
     total = min(num, sum(len(dataset) for dataset in datasets))
     window, taken = None if show is None else Window(show), set()
     for stem, image in islice(images(datasets), num):
@@ -62,20 +63,23 @@ def browse_config(config: str, split: str, output_dir: Path, num: int,
         yield total
 
 
-def leaf_datasets(dataset) -> list[BaseDataset]:
-    """Data sets below wrappers such as ConcatDataset and RepeatDataset."""
-    if hasattr(dataset, 'datasets'):
-        return [leaf for part in dataset.datasets for leaf in leaf_datasets(part)]
-    if not hasattr(dataset, 'dataset'):
-        return [dataset]
-    if hasattr(dataset, 'pipeline'):
-        raise ValueError(f'{type(dataset).__name__} combines several images into one, which '
-                         'this tool cannot take apart: browse the data set inside of it')
-    return leaf_datasets(dataset.dataset)
+def single_datasets(dataset) -> list[BaseDataset]:
+    """Data sets below wrappers.
+
+    Raises:
+        ValueError: A wrapper combines images.
+    """
+    leaves = list(leaf_datasets(dataset))
+    for leaf in leaves:
+        if leaf.mixer is not None:
+            raise ValueError(f'{type(leaf.mixer).__name__} combines several images into one, which '
+                             'this tool cannot take apart: browse the data set inside of it')
+    return [leaf.dataset for leaf in leaves]
 
 
-def encrypts(transform: BaseTransform) -> bool:
-    return isinstance(transform, (MixSubPatches, CenterPatches, ShufflePatches))
+def encrypts(step: BaseTransform) -> bool:
+    """What the step says of itself."""
+    return getattr(step, 'encrypts', False)
 
 
 def run_pipeline(dataset: BaseDataset, index: int) -> list[tuple[str, dict]] | None:

@@ -10,12 +10,12 @@ from pathlib import Path, PurePath
 import cv2
 import numpy as np
 from mmdet.apis import inference_detector
+from mmdet.registry import TRANSFORMS
 from mmdet.utils import get_test_pipeline_cfg
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 
-import mmppvit.register  # noqa: F401
 from mmppvit.attacks.attackers.interface import Pair
 from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
 from mmppvit.attacks.judges.plain_detector import load_detector
@@ -25,8 +25,6 @@ from mmppvit.sealed import Manifest
 __all__ = ['DetectorScore', 'VictimDetector', 'detector_ap', 'load_detector']
 
 RESAMPLES = 500  # of the bootstrap of the report
-ENCRYPTING = {'MixSubPatches', 'CenterPatches', 'ShufflePatches', 'ReadSeal', 'DownsampleImage',
-              'GaussianBlurImage', 'PixelateImage', 'AddNoiseImage'}
 
 
 @dataclass(frozen=True)
@@ -93,8 +91,11 @@ class VictimDetector:
 
 
 def _check_plain(detector: nn.Module) -> None:
-    steps = [step['type'] for step in get_test_pipeline_cfg(detector.cfg)]
-    encrypting = sorted(ENCRYPTING.intersection(steps))
+    kinds = [step['type'] for step in get_test_pipeline_cfg(detector.cfg)]
+    # A type may be a class, or have its scope before it.
+    kinds = [TRANSFORMS.get(kind) if isinstance(kind, str) else kind for kind in kinds]
+    encrypting = sorted(kind.__name__ for kind in kinds
+                        if getattr(kind, 'encrypts', False) or getattr(kind, 'reads_sealed', False))
     if encrypting:
         raise ValueError(f'the detector is one of encrypted images, its test pipeline has '
                          f'{", ".join(encrypting)}: give one that was trained on plain images')

@@ -13,7 +13,6 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from torch import nn
 
-import mmppvit.register  # noqa: F401
 from mmppvit.compat.stock_checkpoint import load_mmengine_checkpoint
 from mmppvit.models.checkpoints import load_whole
 from mmppvit.utils.config_files import load_config

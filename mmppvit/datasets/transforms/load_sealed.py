@@ -79,6 +79,8 @@ class LoadSealedImage(BaseTransform):
         ManifestError: The file is not what was sealed, or there is no manifest, key, or right key.
     """
 
+    reads_sealed = True
+
     def __init__(self, key_file: str | None = None) -> None:
         self.key = None if key_file is None else load_key(key_file)
         self._checked: Manifest | None = None

@@ -1,6 +1,7 @@
 """AP of a detector on recovered images, with a small one whose weights are random."""
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from mmengine.registry import DefaultScope
 from mmppvit.attacks.attackers.interface import Pair
 from mmppvit.attacks.judges.detector_ap import VictimDetector, detector_ap, load_detector
 from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
+from mmppvit.datasets import MixSubPatches
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.encryption import make_scheme, pad_to_patches
 from mmppvit.sealed import SealJob, seal_dataset
@@ -182,10 +184,14 @@ def test_victims_that_do_not_fit(setting, sealed_set, tmp_path):
                        victims)
 
 
-def test_a_detector_of_encrypted_images_is_refused(setting, sealed_set, monkeypatch):
-    cfg = setting.detector.cfg.copy()
-    cfg.test_dataloader.dataset.pipeline.insert(2, dict(type='MixSubPatches'))
+@pytest.mark.parametrize('kind', ['MixSubPatches', 'mmdet.MixSubPatches', MixSubPatches,
+                                  'GaussianBlurImage', 'LoadSealedImage', 'ReadSeal'])
+def test_a_detector_of_encrypted_images_is_refused(setting, sealed_set, monkeypatch, kind):
+    """Whichever step does it, and however the config names it."""
+    cfg = copy.deepcopy(setting.detector.cfg)
+    cfg.test_dataloader.dataset.pipeline.insert(2, dict(type=kind))
     monkeypatch.setattr(setting.detector, 'cfg', cfg)
-    with pytest.raises(ValueError, match='its test pipeline has MixSubPatches: give one'):
+    name = getattr(kind, '__name__', kind).removeprefix('mmdet.')
+    with pytest.raises(ValueError, match=f'its test pipeline has {name}: give one'):
         VictimDetector(setting.detector, read_plain_boxes(setting.ann), sealed_set, 0,
                        _victims(setting))
