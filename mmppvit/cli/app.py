@@ -25,6 +25,9 @@ SECTIONS = {
         'check-annotations': 'Say what is wrong with COCO jsons, and what will be mended.',
         'seal': 'Seal a COCO data set, or a folder of images.',
         'verify': 'Check a sealed data set.',
+        'repair': 'Make a sealed data set whole that lost its manifest or files.',
+        'rekey': 'Put a sealed data set under another key.',
+        'names': 'Show which plain image each sealed file was.',
         'restore': 'Bring plain images back, where the scheme lost nothing.',
     },
     'Measure what they hide': {

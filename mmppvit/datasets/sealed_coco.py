@@ -29,16 +29,19 @@ class SealedCocoDataset(CheckedCocoDataset):
         sealed (str): The sealed data set, a folder below ``data_root``.
         scale (str, optional): Of several sealed scales: 'WIDTHxHEIGHT', or 'random' for another
             one every time. Not needed where there is but one.
+        expect (dict, optional): ``name``, ``role`` and ``at_least``, the lowest counter, that the
+            manifest must have; they are signed if it is.
         **kwargs: As for :class:`mmdet.datasets.CocoDataset`, but ``ann_file`` and ``data_prefix``.
     """
 
     def __init__(self, *args, data_root: str = '', sealed: str = '', scale: str | None = None,
-                 **kwargs) -> None:
+                 expect: dict | None = None, **kwargs) -> None:
         if args or {'ann_file', 'data_prefix'} & set(kwargs):
             raise TypeError('a sealed data set knows its own ann_file and data_prefix: give '
                             'data_root and sealed, by name')
         root = os.path.join(data_root, sealed)
         self.manifest = open_manifest(root)
+        self.manifest.check_identity(**(expect or {}))
         self.scale = scale
         index = _scale_index(self.manifest, scale)
         self._folders = [image_folder(self.manifest.scales, i)

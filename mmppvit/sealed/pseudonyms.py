@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from mmppvit.encryption import Key
 
-__all__ = ['name_of', 'pseudonym']
+__all__ = ['name_of', 'names_of', 'pseudonym']
 
 
 def pseudonym(key: Key, source: str, name: str, role: str) -> str:
@@ -43,6 +43,17 @@ def name_of(key: Key, text: str, name: str, role: str) -> str:
             errors='surrogatepass')
     except (binascii.Error, InvalidTag, ValueError):
         raise ValueError(f'{text!r:.80} is no pseudonym of this data set and key') from None
+
+
+def names_of(manifest, key: Key) -> dict[str, str]:
+    """Name of the plain image of every sealed file, of a manifest that ``key`` has opened."""
+    names = {}
+    for image in manifest.images:
+        try:
+            names[image.file] = name_of(key, image.source, manifest.name, manifest.role)
+        except ValueError:  # names are in the open
+            names[image.file] = image.source
+    return names
 
 
 def _cipher(key: Key) -> AESSIV:

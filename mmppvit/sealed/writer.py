@@ -190,7 +190,7 @@ def _seal_one(task: tuple[int, Source, str]) -> _Result:
     kept = 0
     try:
         for image, content in sealed:
-            if _RESUME and _JOB.key is None and _is_there(image, content):
+            if _RESUME and _is_there(image, content):
                 kept += 1
             else:
                 write_atomic(path_within(_JOB.out, image.file), content)

@@ -73,7 +73,8 @@ class LoadSealedImage(BaseTransform):
     - patch_order (np.int64) (optional): (N, ); place k holds patch ``patch_order[k]``.
 
     Args:
-        key_file (str, optional): Needed for shuffled images.
+        key_file (str, optional): Needed for shuffled images. If it is given, the manifest has to
+            be signed by it, whatever the scheme.
 
     Raises:
         ManifestError: The file is not what was sealed, or there is no manifest, key, or right key.
@@ -89,8 +90,12 @@ class LoadSealedImage(BaseTransform):
         """The key for the images of ``manifest``.
 
         Raises:
-            ManifestError: Its images are shuffled and there is no key, or another one.
+            ManifestError: Its images are shuffled and there is no key, or there is one that did
+                not sign it.
         """
+        if self.key is not None and manifest is not self._checked:
+            manifest.check_key(self.key)  # a key that is given means a manifest that it signed
+            self._checked = manifest
         if not manifest.scheme.shuffles:
             return None
         if self.key is None:
@@ -98,9 +103,6 @@ class LoadSealedImage(BaseTransform):
                 f'{manifest.root} is shuffled under the key of fingerprint '
                 f'{manifest.key["fingerprint"]}: only its holder can train or evaluate a detector '
                 f"on it. Give it with dict(type='{type(self).__name__}', key_file=...)")
-        if manifest is not self._checked:
-            manifest.check_key(self.key)
-            self._checked = manifest
         return self.key
 
     def transform(self, results: dict) -> dict:
