@@ -8,7 +8,7 @@ DEMO_ARGS ?=
 .PHONY: help setup demo test test-newest test-oldest lint format doctor docs adapt-support clean
 
 help:
-	@echo 'make demo    train and evaluate a detector on mixed images that it draws itself'
+	@echo 'make demo    seal images that it draws itself, train a detector on them, attack them'
 	@echo 'make test    run the test suite'
 	@echo 'make test-newest, make test-oldest    a smoke test with the newest, the oldest versions'
 	@echo 'make lint    run the linter          make format  let it mend what it can'

@@ -34,8 +34,9 @@ mmppvit demo --minutes 15 --data path/to/coco --work-dir work_dirs/mine
               help='Images on the sheet; default 3.')
 @click.option('--score-thr', type=click.FloatRange(0, 1), default=.3,
               help='Least score of the boxes on the sheet; default 0.3.')
-@click.option('--attacks', default='vit', metavar='NAMES',
-              help='Attackers, with commas between them; the best one is shown. Default vit.')
+@click.option('--attacks', default='vit,jigsaw-mgc', metavar='NAMES',
+              help='Attackers, with commas between them; the best one is shown; default '
+              'vit,jigsaw-mgc.')
 @click.option('--attack-seconds', type=click.FloatRange(0), default=20.,
               help='That each attacker may learn; default 20.')
 def command(scale: str | None, data: Path | None, **options) -> None:

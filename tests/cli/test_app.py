@@ -316,3 +316,16 @@ def test_a_wrapped_key_from_keygen_to_restore(mmppvit, sealed_shapes, tmp_path, 
                            'echo wrong')
     assert code == 2
     assert err == 'error: owner.key: the passphrase is wrong, or the file was edited\n'
+
+
+@pytest.mark.parametrize(('words', 'expected'), [
+    ('mmppvit se', {'seal'}),
+    ('mmppvit seal --sch', {'--scheme'}),
+    ('mmppvit verify --key-', {'--key-file', '--key-command', '--key-fd'}),
+])
+def test_shell_completion(words, expected):
+    done = subprocess.run(
+        [sys.executable, '-m', 'mmppvit'], cwd=ROOT, capture_output=True, text=True,
+        env=dict(os.environ, _MMPPVIT_COMPLETE='bash_complete', COMP_WORDS=words,
+                 COMP_CWORD=str(len(words.split()) - 1)))
+    assert {line.partition(',')[2] for line in done.stdout.splitlines()} == expected
