@@ -71,7 +71,7 @@ def _rename(data: dict, rng: random.Random) -> None:
                             ('annotations', 'category_id'), ('annotations', 'id')])
     written = rng.choice(RENAMES)
     for item in data.get(kind) if isinstance(data.get(kind), list) else []:
-        if isinstance(item, dict) and type(item.get(key)) is int:
+        if isinstance(item, dict) and type(item.get(key)) is int and item[key] < 2**70:
             item[key] = written(item[key])
 
 
@@ -136,6 +136,8 @@ def main() -> None:
     count, start, results = int(sys.argv[1]), time.time(), Counter()
     for seed in range(1_000_000, 1_000_000 + count):
         results[check_one(seed)] += 1
+        if not (seed + 1) % 10_000:
+            print(seed + 1 - 1_000_000, flush=True)
     print(f'{count} jsons in {time.time() - start:.0f} s: ' + ', '.join(
         f'{number} {what}' for what, number in sorted(results.items())))
 
