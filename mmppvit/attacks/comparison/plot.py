@@ -30,7 +30,7 @@ def write_plot(path: Path, points: Sequence[Point]) -> None:
     Points on the Pareto front of a panel have a ring, and the stairs beneath the others join them.
     """
     measures = [key for key in MEASURES if any(key in point.vector for point in points)]
-    figure = Figure(figsize=(5.4 * len(measures), 5.2), layout='constrained')
+    figure = Figure(figsize=(6.2 * len(measures), 5.8), layout='constrained')
     canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(measures), squeeze=False, sharex=True)[0]
     for axes, measure in zip(panels, measures, strict=True):
@@ -56,9 +56,9 @@ def _draw(axes: Axes, points: Sequence[Point], measure: str) -> None:
         axes.scatter([point.map for point in kind], [point.vector[measure] for point in kind],
                      marker=marker, color=color, s=55, zorder=3, label=label)
     axes.set(title=MEASURES[measure], xlabel='detector mAP (higher is better)',
-             ylabel='best attack (lower is better)', ylim=(-.08, 1.16),
+             ylabel='best attack (lower is better)', ylim=(-.12, 1.42),
              yticks=np.arange(0, 1.01, .2))
-    axes.margins(x=.18)
+    axes.margins(x=.3)
     axes.grid(color='.92')
     axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
@@ -74,7 +74,7 @@ def _label(axes: Axes, points: Sequence[Point], measure: str) -> None:
         for right, up in _AROUND:
             side = 'center' if not right else 'left' if right > 0 else 'right'
             text = axes.annotate(point.name, spot, (right, up), textcoords='offset points',
-                                 ha=side, fontsize=9, zorder=4, arrowprops=_LINE)
+                                 ha=side, fontsize=8, zorder=4, arrowprops=_LINE)
             text.update_positions(renderer)
             box = Text.get_window_extent(text, renderer).extents  # without the line to the point
             text.remove()
