@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -50,7 +49,7 @@ def command(sealed: Path, as_json: bool, key_source, expect: str | None, role: s
     weaker = manifest.weaknesses()
     if as_json:
         click.echo(json.dumps(dict(
-            asdict(report), sealed=str(sealed), scheme=manifest.scheme.name,
+            vars(report), sealed=str(sealed), scheme=manifest.scheme.name,
             skipped_when_sealed=len(manifest.skipped), weaker=weaker,
             problems=list(map(str, report.problems)),
             files=sorted({problem.file for problem in report.problems})), indent=1))
