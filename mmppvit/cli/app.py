@@ -32,6 +32,7 @@ SECTIONS = {
     },
     'Measure what they hide': {
         'attack': 'Attack a sealed data set and report what leaks.',
+        'attack-host': 'Attack a two-party training as its host could.',
         'compare': "Compare schemes: the detector's mAP against the best attack.",
     },
     'Train and evaluate': {
@@ -48,6 +49,9 @@ SECTIONS = {
     'Divide the work': {
         'split': 'Divide a detector into a backbone for a host and the rest.',
         'run-split': 'Run the two halves of a divided detector.',
+        'host': 'Train a backbone for an owner, on patches without their order.',
+        'owner': 'Prepare for training with a host: certificates, patches.',
+        'join': 'Put both halves of a two-party training together.',
         'export': 'Export a protector to ONNX.',
     },
     'Get started': {

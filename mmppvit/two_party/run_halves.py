@@ -97,12 +97,16 @@ def find_tokens(folder: Path, img_path: str) -> Path:
 def read_tokens(path: Path, sample: DetDataSample) -> list[Tensor]:
     """Maps of (1, D, h, w) of one image of the test set."""
     maps, info = read_part(path, 'tokens')
-    if tuple(info['img_shape']) != tuple(sample.img_shape[:2]):
+    shape = info.get('img_shape')
+    if shape != list(sample.img_shape[:2]):
         raise ValueError(
-            f'{path} is of an image of {tuple(info["img_shape"])}, but the test pipeline makes '
+            f'{path} is of an image of {shape}, but the test pipeline makes '
             f'one of {tuple(sample.img_shape[:2])}: the backbone half must see the images that '
             'the pipeline hands to the detector')
-    return [maps[f'map{n}'][None] for n in range(len(maps))]
+    names = [f'map{n}' for n in range(len(maps))]
+    if set(names) != set(maps):
+        raise ValueError(f'{path} has the tensors {sorted(maps)[:5]}, expected {names[:5]}')
+    return [maps[name][None] for name in names]
 
 
 def run_head(model: Path, config: str, tokens: Path, out: str | None = None,
@@ -127,7 +131,7 @@ def run_head(model: Path, config: str, tokens: Path, out: str | None = None,
     """
     cfg = load_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    half = HeadHalf.load(model).to(get_device())
+    half = HeadHalf.load(model, cfg.model).to(get_device())
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     trained, given = half.dataset_meta.get('classes'), dataset.metainfo.get('classes')
     if trained and list(trained) != list(given or []):

@@ -15,14 +15,19 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmppvit.models.backbones import PEViT
-from mmppvit.models.checkpoints import load_whole
+from mmppvit.models.checkpoints import differences, load_whole
 from mmppvit.models.checkpoints.tensor_json import read_tensors, write_tensors
+from mmppvit.models.layers import resolve_arch
+from mmppvit.two_party.messages import fields
+from mmppvit.two_party.part_schema import build_backbone, build_preprocessor
 
 __all__ = ['BackboneHalf', 'HeadHalf', 'read_part', 'split_detector', 'write_part']
 
-_VERSION = 1
+# Heads of version 1 brought a config along; the owner's own is built instead.
+_VERSIONS = dict(backbone=(1, ), head=(2, 1), tokens=(1, ))
 _PREFIX = 'backbone.'
 _PREPROCESSING = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'pad_size_divisor', 'pad_value')
+_META = dict(classes=(list, tuple, type(None)), palette=(list, tuple, type(None)))
 
 
 def write_part(path: str | Path, kind: str, tensors: dict[str, Tensor], info: dict) -> None:
@@ -34,7 +39,8 @@ def write_part(path: str | Path, kind: str, tensors: dict[str, Tensor], info: di
         tensors (dict[str, Tensor]): Its tensors.
         info (dict): What else it says, under the one metadata key ``mmppvit``.
     """
-    write_tensors(path, tensors, dict(info, format=f'mmppvit-{kind}', version=_VERSION), 'mmppvit')
+    write_tensors(path, tensors, dict(info, format=f'mmppvit-{kind}',
+                                      version=_VERSIONS[kind][0]), 'mmppvit')
 
 
 def read_part(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict]:
@@ -46,13 +52,18 @@ def read_part(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no {kind} file {path}')
-    tensors, info = read_tensors(path, 'mmppvit')
-    info = info or {}
+    try:
+        tensors, info = read_tensors(path, 'mmppvit')
+    except (KeyError, RecursionError) as err:
+        raise ValueError(f'{path} is a damaged file: {type(err).__name__}') from err
+    info = {} if info is None else info
+    if not isinstance(info, dict):
+        raise ValueError(f'{path} is a damaged file: its metadata is no object')
     found = info.get('format'), info.get('version')
-    if found != (f'mmppvit-{kind}', _VERSION):
+    if found[0] != f'mmppvit-{kind}' or found[1] not in _VERSIONS[kind]:
         raise ValueError(f'{path} is of format {found[0]}, version {found[1]}; expected '
-                         f'mmppvit-{kind}, version {_VERSION}, as the tool of this version of '
-                         'mmppvit writes it')
+                         f'mmppvit-{kind}, version {_VERSIONS[kind][0]}, as the tool of this '
+                         'version of mmppvit writes it')
     return tensors, info
 
 
@@ -80,12 +91,11 @@ def split_detector(model: dict, state: dict[str, Tensor],
     weights = detector.state_dict()
     backbone = {k.removeprefix(_PREFIX): v for k, v in weights.items() if k.startswith(_PREFIX)}
     head = {k: v for k, v in weights.items() if not k.startswith(_PREFIX)}
-    stem = dict(type='TokenInput', token_stride=detector.backbone.token_stride)
     preprocessor = model['data_preprocessor']
     return (backbone, dict(
         backbone={k: v for k, v in model['backbone'].items() if k != 'type'},
         preprocessor={k: preprocessor[k] for k in _PREPROCESSING if k in preprocessor})), (
-            head, dict(model=dict(model, backbone=stem), dataset_meta=dataset_meta or {}))
+            head, dict(dataset_meta=dataset_meta or {}))
 
 
 def _without_init(node):
@@ -113,6 +123,13 @@ def _check_parts(detector: BaseModel) -> None:
                         "data_preprocessor.type='DetDataPreprocessor'")
 
 
+def _load(module: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
+    problems = differences(weights, module)
+    if problems:
+        raise ValueError(f'{path} does not fit: ' + '\n  '.join(problems))
+    module.load_state_dict(weights)
+
+
 class BackboneHalf(nn.Module):
     """Images -> token maps, wherever the computing power is; in the order of the images.
 
@@ -123,15 +140,22 @@ class BackboneHalf(nn.Module):
 
     def __init__(self, backbone: dict, preprocessor: dict) -> None:
         super().__init__()
-        self.backbone = PEViT(**backbone)
-        self.preprocessor = DetDataPreprocessor(**preprocessor)
+        self.backbone = build_backbone(backbone)
+        self.preprocessor = build_preprocessor(preprocessor)
 
     @classmethod
     def load(cls, path: str | Path) -> BackboneHalf:
-        """The backbone half that ``tools/split_model.py`` wrote, ready to run."""
+        """The backbone half that ``tools/split_model.py`` wrote, ready to run.
+
+        The file may come from a hostile party: what it says is checked, and nothing else than a
+        PEViT and its normalization is ever built of it.
+
+        Raises:
+            ValueError: It is no backbone half.
+        """
         weights, info = read_part(path, 'backbone')
-        half = cls(info['backbone'], info['preprocessor'])
-        half.backbone.load_state_dict(weights)
+        half = cls(info.get('backbone'), info.get('preprocessor'))
+        _load(half.backbone, weights, path)
         return half.eval()
 
     @torch.no_grad()
@@ -159,22 +183,40 @@ class HeadHalf(nn.Module):
     """Token maps -> detections, by whoever may know them and, if the order is keyed, has the key.
 
     Args:
-        model (dict): Config of a detector with a ``TokenInput`` as backbone. It names the code
-            that runs: take head files, like configs, only from those you trust.
+        model (dict): Config of the whole detector, the owner's own; its backbone is left out.
         dataset_meta (dict): ``classes``, and ``palette`` if there is one.
+
+    Raises:
+        ValueError: ``dataset_meta`` has something else.
     """
 
     def __init__(self, model: dict, dataset_meta: dict) -> None:
         super().__init__()
-        self.detector = _build(model)
+        fields(dataset_meta, _META, 'dataset_meta')
+        if any(not isinstance(name, str) for name in dataset_meta.get('classes') or ()):
+            raise ValueError('dataset_meta.classes has other things than names')
+        backbone = model['backbone']
+        stride = backbone.get('patch_size', 16) // backbone.get('grid', 2)
+        indices = backbone.get('out_indices', -1)
+        self._num_maps = 1 if isinstance(indices, int) else len(indices)
+        self._channels = resolve_arch(backbone.get('arch', 'small'))['embed_dims']
+        stem = dict(type='TokenInput', token_stride=stride)
+        self.detector = _build(dict(_without_init(model), backbone=stem))
         self.dataset_meta = dataset_meta
 
     @classmethod
-    def load(cls, path: str | Path) -> HeadHalf:
-        """The head half that ``tools/split_model.py`` wrote, ready to run."""
+    def load(cls, path: str | Path, model: dict) -> HeadHalf:
+        """The head half that ``tools/split_model.py`` wrote, ready to run.
+
+        The file brings weights and class names and no code: what is built is ``model``, the
+        config that the owner has.
+
+        Raises:
+            ValueError: It is no head half, or of another detector.
+        """
         weights, info = read_part(path, 'head')
-        half = cls(info['model'], info['dataset_meta'])
-        half.detector.load_state_dict(weights)
+        half = cls(model, info.get('dataset_meta'))
+        _load(half.detector, weights, path)
         return half.eval()
 
     @torch.no_grad()
@@ -190,14 +232,28 @@ class HeadHalf(nn.Module):
             list[DetDataSample]: With ``pred_instances``.
 
         Raises:
-            ValueError: Maps and metainfos are not of the same images.
+            ValueError: Maps and metainfos are not of the same images, or the maps are none that
+                a backbone half can have made.
         """
+        self._check_maps(maps)
         if any(len(x) != len(metainfos) for x in maps):
             raise ValueError(f'{len(metainfos)} metainfos for maps of {[len(x) for x in maps]} '
                              'images')
         device = next(self.detector.parameters()).device
         samples = [self._sample(meta, maps[0].shape[2:]) for meta in metainfos]
         return self.detector(tuple(x.to(device) for x in maps), samples, mode='predict')
+
+    def _check_maps(self, maps: Sequence[Tensor]) -> None:
+        """They come from another party."""
+        if len(maps) != self._num_maps:
+            raise ValueError(f'{len(maps)} maps of a backbone that has {self._num_maps}')
+        for x in maps:
+            if not x.is_floating_point() or x.ndim != 4 or not x.numel() \
+                    or x.shape[1] != self._channels or x.shape != maps[0].shape:
+                raise ValueError(f'tokens must be floating maps of (B, {self._channels}, h, w), '
+                                 f'got {x.dtype} of {tuple(x.shape)}')
+            if not torch.isfinite(x).all():
+                raise ValueError('tokens have values that are not finite')
 
     def _sample(self, meta: dict, grid: tuple[int, int]) -> DetDataSample:
         """With the shapes that the detector's data preprocessor adds."""

@@ -9,7 +9,8 @@ __all__ = ['EXTRAS', 'UserError', 'need_packages']
 EXTRAS = dict(
     torch='mmdet', torchvision='mmdet', mmengine='mmdet', mmdet='mmdet', timm='mmdet',
     pycocotools='mmdet', safetensors='mmdet', mmcv='mmdet,lite', skimage='attacks',
-    scipy='attacks', jinja2='attacks', matplotlib='attacks', onnx='onnx', onnxruntime='onnx')
+    scipy='attacks', jinja2='attacks', matplotlib='attacks', onnx='onnx', onnxruntime='onnx',
+    grpc='two-party')
 
 
 class UserError(ValueError):

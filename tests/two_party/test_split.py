@@ -51,21 +51,21 @@ def files(config, whole, tmp_path_factory):
     return paths
 
 
-def _predict(files, imgs, img_orders=None, **kwargs):
-    half, head = BackboneHalf.load(files[0]), HeadHalf.load(files[1])
+def _predict(files, cfg, imgs, img_orders=None):
+    half, head = BackboneHalf.load(files[0]), HeadHalf.load(files[1], cfg)
     metas = [metainfo(*pair) for pair in zip(imgs, img_orders or [None] * len(imgs), strict=True)]
     return head.predict(half(imgs), metas)
 
 
-def test_halves_equal_the_whole_on_shuffled_images(files, whole):
+def test_halves_equal_the_whole_on_shuffled_images(files, whole, config):
     """A batch of two sizes, and of one."""
     perms = orders()
     shuffled = list(map(shuffle_patches, images(), perms))
     for part in (slice(0, 2), slice(0, 1), slice(1, 2)):
-        found = _predict(files, shuffled[part], perms[part])
+        found = _predict(files, config, shuffled[part], perms[part])
         expected = run(whole, batch(shuffled[part], perms[part]), 'predict')
         assert_same_predictions(found, expected, rtol=1e-5, atol=1e-5)
-    head = HeadHalf.load(files[1])
+    head = HeadHalf.load(files[1], config)
     assert isinstance(head.detector.backbone, TokenInput)
     assert head.dataset_meta == dict(classes=['cat', 'dog'])
 
@@ -79,7 +79,7 @@ def test_halves_of_other_detectors(name, tmp_path):
     parts = split_detector(cfg, whole.state_dict())
     for path, kind, part in zip(paths, ('backbone', 'head'), parts, strict=True):
         write_part(path, kind, *part)
-    assert_same_predictions(_predict(paths, images()),
+    assert_same_predictions(_predict(paths, cfg, images()),
                             run(whole, batch(images()), 'predict'), rtol=1e-5, atol=1e-5)
 
 
@@ -107,7 +107,7 @@ def test_the_backbone_file_says_nothing_else(files):
     assert all(name.startswith(('patch_embed', 'reference_encoding', 'blocks', 'norm'))
                for name in names)
     head, info = read_part(files[1], 'head')
-    assert info['model']['backbone'] == dict(type='TokenInput', token_stride=8)
+    assert info.keys() == {'format', 'version', 'dataset_meta'}
     assert not any(name.startswith('backbone') for name in head)
     for path in files:
         assert b'secret' not in path.read_bytes()
@@ -121,9 +121,9 @@ def test_all_weights_are_in_one_of_the_files(files, whole):
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-def test_the_head_needs_the_orders_of_a_keyed_detector(files):
+def test_the_head_needs_the_orders_of_a_keyed_detector(files, config):
     with pytest.raises(ValueError, match=r'2 of the 2 images .* carry no patch_order'):
-        _predict(files, images())
+        _predict(files, config, images())
 
 
 @pytest.mark.parametrize('image', [
@@ -133,8 +133,8 @@ def test_images_of_another_kind(files, image):
         BackboneHalf.load(files[0])([image])
 
 
-def test_maps_and_metainfos_of_other_images(files):
-    head, img = HeadHalf.load(files[1]), images()[0]
+def test_maps_and_metainfos_of_other_images(files, config):
+    head, img = HeadHalf.load(files[1], config), images()[0]
     maps, meta = (torch.zeros(1, 24, 4, 8), ), metainfo(img, orders()[0])
     with pytest.raises(ValueError, match=r'2 metainfos for maps of \[1\] images'):
         head.predict(maps, [meta] * 2)
@@ -146,14 +146,14 @@ def test_maps_and_metainfos_of_other_images(files):
         TokenInput(8)(maps[0])
 
 
-def test_other_files(files, tmp_path):
-    with pytest.raises(ValueError, match='mmppvit-head, version 1; expected mmppvit-backbone'):
+def test_other_files(files, tmp_path, config):
+    with pytest.raises(ValueError, match='mmppvit-head, version 2; expected mmppvit-backbone'):
         BackboneHalf.load(files[1])
     with pytest.raises(ValueError, match=r'of format mmppvit-backbone.*; expected mmppvit-head'):
-        HeadHalf.load(files[0])
+        HeadHalf.load(files[0], config)
     save_file(dict(x=torch.zeros(1)), tmp_path / 'plain.safetensors')
     with pytest.raises(ValueError, match='of format None'):
-        HeadHalf.load(tmp_path / 'plain.safetensors')
+        HeadHalf.load(tmp_path / 'plain.safetensors', config)
     (tmp_path / 'torn.safetensors').write_bytes(files[0].read_bytes()[:1000])
     with pytest.raises(ValueError, match=r'not a .safetensors file, or a damaged one'):
         BackboneHalf.load(tmp_path / 'torn.safetensors')
@@ -171,3 +171,58 @@ def test_detectors_that_cannot_be_split(whole, change, error, message):
     cfg = dict(model_config('ATSS'), **change)
     with pytest.raises(error, match=message):
         split_detector(cfg, whole.state_dict())
+
+
+COMMAND = [{'type': 'os.system', 'command': 'touch owned'}]
+
+
+@pytest.mark.parametrize('change', [
+    dict(preprocessor=dict(batch_augments=COMMAND)), dict(preprocessor=dict(type='os.system')),
+    dict(backbone=dict(init_cfg=COMMAND[0])), dict(backbone=COMMAND[0]), dict(backbone=None),
+    dict(preprocessor=None), dict(backbone=dict(arch=COMMAND[0]))])
+def test_a_backbone_file_runs_nothing(files, tmp_path, monkeypatch, change):
+    weights, info = read_part(files[0], 'backbone')
+    write_part(tmp_path / 'hostile.safetensors', 'backbone', weights, dict(info, **change))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r'preprocessor|backbone|arch'):
+        BackboneHalf.load('hostile.safetensors')
+    assert not (tmp_path / 'owned').exists()
+
+
+def test_a_head_file_runs_nothing(files, config, tmp_path, monkeypatch):
+    """Version 1 brought the detector's config along."""
+    weights, info = read_part(files[1], 'head')
+    hostile = dict(info, model=COMMAND[0], version=1)
+    write_part(tmp_path / 'hostile.safetensors', 'head', weights, hostile)
+    monkeypatch.chdir(tmp_path)
+    assert HeadHalf.load('hostile.safetensors', config).detector.backbone.token_stride == 8
+    assert not (tmp_path / 'owned').exists()
+    for meta in (None, dict(classes=[1]), dict(classes=COMMAND), dict(other=1)):
+        write_part(tmp_path / 'meta.safetensors', 'head', weights, dict(dataset_meta=meta))
+        with pytest.raises(ValueError, match='dataset_meta'):
+            HeadHalf.load('meta.safetensors', config)
+
+
+def test_weights_of_another_shape(files, config, tmp_path):
+    for kind, path in zip(('backbone', 'head'), files, strict=True):
+        weights, info = read_part(path, kind)
+        name = next(iter(weights))
+        write_part(tmp_path / f'{kind}.safetensors', kind, dict(weights, **{
+            name: torch.zeros(7)}), info)
+    with pytest.raises(ValueError, match=r'does not fit.*of another shape'):
+        BackboneHalf.load(tmp_path / 'backbone.safetensors')
+    with pytest.raises(ValueError, match=r'does not fit.*of another shape'):
+        HeadHalf.load(tmp_path / 'head.safetensors', config)
+
+
+@pytest.mark.parametrize(('maps', 'text'), [
+    ([torch.full((1, 24, 4, 8), float('nan'))], 'not finite'),
+    ([torch.full((1, 24, 4, 8), float('inf'))], 'not finite'),
+    ([torch.ones(1, 24, 4, 8, dtype=torch.int64)], 'floating maps'),
+    ([torch.ones(())], 'floating maps'), ([torch.ones(1, 24, 0, 8)], 'floating maps'),
+    ([torch.ones(1, 23, 4, 8)], 'floating maps'), ([], '0 maps of a backbone that has 1'),
+    ([torch.ones(1, 24, 4, 8)] * 2, '2 maps')])
+def test_tokens_that_no_backbone_makes(files, config, maps, text):
+    head, meta = HeadHalf.load(files[1], config), metainfo(images()[0], orders()[0])
+    with pytest.raises(ValueError, match=text):
+        head.predict(maps, [meta])

@@ -122,9 +122,16 @@ class KeyedOrderMixin:
         try:
             self._grid = _batch_grid(inputs, stride)
             self._sources = _source_cells(orders, grids, self._grid)
+            self._tell_grids(grids)
             yield
         finally:  # of no later batch, also after an error
             self._sources = self._grid = None
+            self._tell_grids(None)
+
+    def _tell_grids(self, grids: list[tuple[int, int]] | None) -> None:
+        """A backbone that runs elsewhere leaves the batch's padding out."""
+        if hasattr(self.backbone, 'expect_grids'):
+            self.backbone.expect_grids(grids)
 
     def _restore(self, backbone: nn.Module, args: tuple, output):
         if self._sources is None:
