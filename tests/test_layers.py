@@ -20,11 +20,11 @@ LAYERS = [
     ('compat', ),
     ('models', ),
     ('datasets', ),
-    ('evaluation', 'adapt'),
+    ('evaluation', ),
     ('engine', 'attacks', 'visualization'),
     ('two_party', 'classification'),
     ('register', ),
-    ('demo', ),
+    ('adapt', 'demo'),
     ('cli', ),
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
