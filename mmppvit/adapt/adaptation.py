@@ -22,7 +22,6 @@ __all__ = ['SCHEMES', 'Adapted', 'adapt_config', 'adapt_stock']
 
 # What is applied on the fly, in this order, for the name of a scheme.
 SCHEMES = ('mix', 'mix+center', 'mix+shuffle', 'mix+center+shuffle', 'shuffle')
-_BATCH_MIX_STEPS = ('GlobalCorruption', )
 _HOOKS = ('SealedDataHook', 'StrideGuardHook')
 
 
@@ -71,13 +70,12 @@ def adapt_stock(cfg: str | Config,
                 center_strength: float = 1.,
                 pretrained: str | None = None,
                 keep_backbone: bool = False,
-                sealed: str | None = None,
                 statistics: int = 0) -> Adapted:
     """Adapt a config and say what was changed and why.
 
     Args:
         cfg (str | Config): See :func:`adapt_config`.
-        scheme (str): One of ``SCHEMES``. Of a sealed data set its own is taken.
+        scheme (str): One of ``SCHEMES``.
         arch (str | dict): Of the PEViT: 'tiny', 'small', 'base', or a dict.
         patch_size (int): Side of a patch of the plain image in pixels.
         grid (int, optional): Sub-patches per side that are mixed into one; 2, and 1 for
@@ -86,8 +84,6 @@ def adapt_stock(cfg: str | Config,
         center_strength (float): Share of each patch's mean that centering takes away.
         pretrained (str, optional): File with weights of a ViT for the backbone.
         keep_backbone (bool): Keep the stock backbone and neck on images that are mixed in order.
-        sealed (str, optional): Folder of one or several sealed data sets, to be used in place of
-            the stock ones.
         statistics (int): Measure mean and deviation on that many encrypted training images and
             write them into the preprocessor; 0 keeps the stock ones.
 
@@ -97,14 +93,8 @@ def adapt_stock(cfg: str | Config,
     """
     stock = load_stock(cfg)
     changes = ConfigChanges(stock.to_dict())
-    manifests = None
-    if sealed is not None:
-        from mmppvit.adapt.sealed_pipelines import read_sealed_folder
-        manifests = read_sealed_folder(sealed)
-        scheme, patch_size, grid, center_strength = manifests.settings
     grid = grid if grid is not None else (1 if scheme == 'shuffle' else 2)
-    steps = encryption_steps(scheme, patch_size, grid, key_file, center_strength,
-                             named=sealed is None)
+    steps = encryption_steps(scheme, patch_size, grid, key_file, center_strength)
     side = check_grid(patch_size, grid)
     root = detector_path(changes)
     refuse_model(changes.get(('model', )))
@@ -121,14 +111,10 @@ def adapt_stock(cfg: str | Config,
         _encrypt_model(changes, root, arch, patch_size, grid, pretrained)
     if shuffles:
         _restore_order(changes, root)
-    if manifests is not None:
-        from mmppvit.adapt.sealed_pipelines import use_sealed_data
-        use_sealed_data(changes, manifests, key_file)
-    else:
-        changes.cfg['encrypt'] = steps
-        if not encrypt_pipelines(changes, steps, grid, _packer(shuffles)):
-            raise CannotAdapt('no pipeline of this config packs its images (PackDetInputs): there '
-                              'is nothing that could be encrypted')
+    changes.cfg['encrypt'] = steps
+    if not encrypt_pipelines(changes, steps, grid, _packer(shuffles)):
+        raise CannotAdapt('no pipeline of this config packs its images (PackDetInputs): there is '
+                          'nothing that could be encrypted')
     _add_runtime(changes)
     if statistics:
         from mmppvit.adapt.image_statistics import write_statistics
@@ -183,7 +169,7 @@ def _from_file(path: str) -> Config:
 
 
 def encryption_steps(scheme: str, patch_size: int, grid: int, key_file: str | None,
-                     center_strength: float, named: bool = True) -> list[dict]:
+                     center_strength: float) -> list[dict]:
     """Pipeline steps that do on the fly what ``scheme`` does to files."""
     if scheme not in SCHEMES:
         raise CannotAdapt(f'scheme {scheme!r} is none of {", ".join(SCHEMES)}')
@@ -200,8 +186,7 @@ def encryption_steps(scheme: str, patch_size: int, grid: int, key_file: str | No
         if key_file is None:
             raise CannotAdapt(f'scheme {scheme} needs a key: make one with '
                               '`mmppvit keygen owner.key` and give it as key_file')
-        if named:
-            steps.append(dict(type='ShufflePatches', key_file=key_file, **sizes))
+        steps.append(dict(type='ShufflePatches', key_file=key_file, **sizes))
     return steps
 
 

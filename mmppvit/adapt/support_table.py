@@ -46,7 +46,7 @@ _CHOSEN = {
 PAGE = """# What can be adapted
 
 One config of each architecture folder of MMDetection 3.3, adapted by `mmppvit adapt` with a tiny
-PEViT, built, and run on two images of COCO-mini at a quarter of the config's size: losses and
+PEViT, built, and run on two images of COCO-mini, at a fifth to a quarter of the size: losses and
 gradients, checked by `StrideGuardHook`, then predictions. `make adapt-support` writes this page.
 A config that fails is run as MMDetection has it, to know whether that runs on this machine: one
 CPU, mmcv-lite, no network. What an adapted folder keeps is its detector, neck and data; the
@@ -119,7 +119,7 @@ def as_markdown(rows: Iterable[Row]) -> str:
     counts = Counter(row.state for row in rows)
     total = ', '.join(f'{counts[state]} {text}' for state, text in _STATES.items()
                       if counts[state])
-    lines = [f'{len(rows)} folders: {total}.', '', '| folder | config | result | losses, or why |',
+    lines = [f'{len(rows)} of {len(folders())} folders were run: {total}.', '', '| folder | config | result | losses, or why |',
              '|---|---|---|---|']
     for row in rows:
         detail = row.detail.replace('|', '\\|')

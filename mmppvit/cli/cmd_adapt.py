@@ -10,7 +10,7 @@ from mmppvit.cli.options import Command, PathType
 EXAMPLES = """
 mmppvit adapt mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my_config.py
 mmppvit adapt my_stock_config.py --scheme mix+center --statistics 200 -o my_config.py
-mmppvit adapt my_stock_config.py --sealed sealed --key-file owner.key -o my_config.py
+mmppvit adapt my_stock_config.py --scheme mix+center+shuffle --key-file owner.key -o keyed.py
 """
 
 
@@ -31,13 +31,11 @@ mmppvit adapt my_stock_config.py --sealed sealed --key-file owner.key -o my_conf
 @click.option('--weights', metavar='FILE', help='Of a ViT, for the backbone.')
 @click.option('--keep-backbone', is_flag=True,
               help='Keep the stock backbone, on images that are mixed in order.')
-@click.option('--sealed', type=PathType(), metavar='DIR',
-              help='Use the sealed data sets in DIR in place of plain images.')
 @click.option('--statistics', type=click.IntRange(0), default=0, metavar='N',
               help='Measure mean and deviation on N encrypted training images.')
 @click.option('--inline', is_flag=True, help='Write out the whole config, without _base_.')
 def command(config: str, out: Path, weights: str | None, key_file: Path | None,
-            sealed: Path | None, inline: bool, **options) -> None:
+            inline: bool, **options) -> None:
     """Make an MMDetection config one for encrypted images.
 
     CONFIG is a file, or one of MMDetection's own as mmdet::FOLDER/NAME.py. The new config is a
@@ -47,7 +45,7 @@ def command(config: str, out: Path, weights: str | None, key_file: Path | None,
     """
     from mmppvit.adapt import adapt_stock, write_child_config
     adapted = adapt_stock(config, pretrained=weights, key_file=key_file and str(key_file),
-                          sealed=sealed and str(sealed), **options)
+                          **options)
     for note in adapted.notes:
         click.echo(note)
     line = click.get_current_context().command_path

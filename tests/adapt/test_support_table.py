@@ -37,6 +37,6 @@ def test_the_table_is_read_and_written(tmp_path):
     write_table(tmp_path / 'table.csv', rows)
     assert list(read_table(tmp_path / 'table.csv').values()) == rows[::-1]
     page = (tmp_path / 'table.md').read_text()
-    assert '2 folders: 1 works, 1 refused.' in page
+    assert 'folders were run: 1 works, 1 refused.' in page
     assert '| c | d | refused | x \\| y, "z" |' in page
     assert read_table(tmp_path / 'none.csv') == {}
