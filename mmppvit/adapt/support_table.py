@@ -119,8 +119,8 @@ def as_markdown(rows: Iterable[Row]) -> str:
     counts = Counter(row.state for row in rows)
     total = ', '.join(f'{counts[state]} {text}' for state, text in _STATES.items()
                       if counts[state])
-    lines = [f'{len(rows)} of {len(folders())} folders were run: {total}.', '', '| folder | config | result | losses, or why |',
-             '|---|---|---|---|']
+    lines = [f'{len(rows)} of {len(folders())} folders were run: {total}.', '',
+             '| folder | config | result | losses, or why |', '|---|---|---|---|']
     for row in rows:
         detail = row.detail.replace('|', '\\|')
         lines.append(f'| {row.folder} | {row.config} | {_STATES[row.state]} | {detail} |')
