@@ -22,7 +22,7 @@ LAYERS = [
     ('datasets', ),
     ('evaluation', ),
     ('engine', 'attacks', 'visualization'),
-    ('two_party', 'classification'),
+    ('two_party', ),
     ('register', ),
     ('adapt', 'demo'),
     ('cli', ),

@@ -9,10 +9,10 @@ import click
 from mmppvit.cli.options import Command, Many
 
 EXAMPLES = """
-mmppvit train-protector-classifier                                      # a synthetic sample
+mmppvit train-protector-classifier                                      # synthetic images
 mmppvit train-protector-classifier --data cifar-10-batches-bin --vgg vgg16.pth --amp
 """
-# Option -> type and its values in the recipe of the paper and in that of the synthetic sample.
+# Option -> type and its values in the paper's recipe and in that for synthetic images.
 RECIPE = {
     '--epochs': (int, '200, 16'),
     '--protector-epochs': (int, '200, 12'),
@@ -36,10 +36,10 @@ def recipe_options(function):
 @click.option('--models', cls=Many, default=('resnet20_cifar', 'vgg16_bn_cifar'),
               metavar='NAME...', help="Names in timm's registry; default: those of the paper.")
 @click.option('--data', help='cifar-10-batches-bin, cifar-100-binary, or a folder with '
-              'train/CLASS/* and val/CLASS/*; default: a synthetic sample.')
+              'train/CLASS/* and val/CLASS/*; default: synthetic images.')
 @click.option('--work-dir', default='work_dirs/protector_classifier')
-@click.option('--num-train', type=int, default=1200, help='Images of the synthetic sample.')
-@click.option('--num-val', type=int, default=400, help='The same.')
+@click.option('--num-train', type=int, default=1200, help='Synthetic images to train on.')
+@click.option('--num-val', type=int, default=400, help='Synthetic images to test on.')
 @click.option('--vgg', metavar='FILE', help='ImageNet weights of VGG16 for the perceptual '
               'distance; without them random features are compared.')
 @click.option('--round', is_flag=True, help='Round to 8 bit in training, too.')
@@ -50,15 +50,15 @@ def recipe_options(function):
 @click.option('--num-workers', type=click.IntRange(0), default=0, help='Of each data loader.')
 @recipe_options
 def command(**options) -> None:
-    """Learned protection for classifiers: train one on plain images, freeze it, train a protector.
+    """Train a classifier on plain images, freeze it, and train a protector for it.
 
-    It ends with a table: the accuracy of the untouched classifier on plain and on protected images,
-    in float, rounded to 8 bit, through JPEG of quality 90; and how alike protected and plain ones
-    are. In parentheses: the recipe of the paper, and a short one for the synthetic sample.
+    Prints the accuracy of the frozen classifier on plain images and on protected ones (float, 8
+    bit, JPEG of quality 90), and the SSIM of protected to plain images. In parentheses: the values
+    of the paper's recipe, and of the one for synthetic images.
     """
     # Read when torch is imported: threads that spin while they wait take the data loader's cores.
     os.environ.setdefault('GOMP_SPINCOUNT', '1000')
-    from mmppvit.classification.protection_run import ProtectionOptions, protect_classifiers
+    from mmppvit.engine.protector_experiment import ProtectionOptions, protect_classifiers
     names = [option[2:].replace('-', '_') for option in RECIPE]
     recipe = {name: options.pop(name) for name in names}
     rows = protect_classifiers(ProtectionOptions(recipe=recipe, **options))
@@ -70,8 +70,8 @@ def print_rows(rows: dict[str, dict[str, float]]) -> None:
     """The figures as a table."""
     from rich.table import Table
 
-    from mmppvit.classification.protection_table import WAYS
     from mmppvit.cli.console import print_table
+    from mmppvit.evaluation.protected_accuracy import WAYS
     table = Table(title='top-1 accuracy in percent of the classifier trained on plain images')
     table.add_column('classifier')
     for title in (*WAYS, 'SSIM to plain'):

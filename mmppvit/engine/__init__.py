@@ -7,13 +7,14 @@ from mmppvit.engine.hooks import (
 )
 from mmppvit.engine.optim import (
     BFloat16OptimWrapper,
+    ClassifierOptimWrapperConstructor,
     TrainableOptimWrapperConstructor,
     ViTLayerDecayOptimWrapperConstructor,
     use_amp,
 )
 
 __all__ = [
-    'BFloat16OptimWrapper', 'CheckedLoadHook', 'ExportClassifierHook', 'ProtectorHook',
-    'SealedDataHook', 'StrideGuardHook', 'TrainableOptimWrapperConstructor',
-    'ViTLayerDecayOptimWrapperConstructor', 'use_amp'
+    'BFloat16OptimWrapper', 'CheckedLoadHook', 'ClassifierOptimWrapperConstructor',
+    'ExportClassifierHook', 'ProtectorHook', 'SealedDataHook', 'StrideGuardHook',
+    'TrainableOptimWrapperConstructor', 'ViTLayerDecayOptimWrapperConstructor', 'use_amp'
 ]

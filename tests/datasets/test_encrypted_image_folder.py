@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -55,27 +56,36 @@ def test_plain_images_are_those_of_the_files(folder):
 @pytest.mark.parametrize('training', [False, True])
 def test_encryption_is_that_of_the_library(training):
     img = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    for name, expected, side in (('mi', mix_sub_patches(img, 16, 2), 8),
-                                 ('rs', img, 16), ('mi+rs', mix_sub_patches(img, 16, 2), 8)):
+    mixed = mix_sub_patches(img, 16, 2)
+    for name, expected, side in (
+            ('mix', mixed, 8), ('shuffle', img, 16), ('mix+shuffle', mixed, 8)):
         done = ImageEncryption(name, training=training)(img, 0)
         assert done.shape == expected.shape
         assert _sorted_patches(done, side) == _sorted_patches(expected, side)
-        assert np.array_equal(done, expected) == (name == 'mi')
+        assert np.array_equal(done, expected) == (name == 'mix')
 
 
-def test_orders_are_fresh_in_training_and_fixed_in_evaluation():
+@pytest.mark.parametrize(('old', 'name'), [
+    ('rs', 'shuffle'), ('mi', 'mix'), ('mi+rs', 'mix+shuffle')])
+def test_former_names_mean_the_same(old, name):
+    img = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    done = ImageEncryption(old)(img, 3)
+    np.testing.assert_array_equal(done, ImageEncryption(name)(img, 3))
+
+
+def test_permutations_are_new_in_training_and_fixed_in_evaluation():
     img = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
     img = np.random.default_rng(0).permutation(img.ravel()).reshape(img.shape)
-    training = ImageEncryption('rs', training=True)
+    training = ImageEncryption('shuffle', training=True)
     assert not np.array_equal(training(img, 0), training(img, 0))
-    evaluation = ImageEncryption('rs', seed=3)
-    np.testing.assert_array_equal(evaluation(img, 0), ImageEncryption('rs', seed=3)(img, 0))
+    evaluation = ImageEncryption('shuffle', seed=3)
+    np.testing.assert_array_equal(evaluation(img, 0), ImageEncryption('shuffle', seed=3)(img, 0))
     assert not np.array_equal(evaluation(img, 0), evaluation(img, 1))
-    assert not np.array_equal(evaluation(img, 0), ImageEncryption('rs', seed=4)(img, 0))
+    assert not np.array_equal(evaluation(img, 0), ImageEncryption('shuffle', seed=4)(img, 0))
 
 
 @pytest.mark.parametrize(('name', 'grid', 'message'), [
-    ('mix', 2, 'choose one of'), ('mi', 3, 'does not divide')])
+    ('swirl', 2, 'choose one of'), ('mix', 3, 'does not divide')])
 def test_encryption_that_makes_no_sense(name, grid, message):
     with pytest.raises(ValueError, match=message):
         ImageEncryption(name, grid=grid)
@@ -95,11 +105,47 @@ def test_what_is_wrong_with_a_folder_is_said(folder):
         _data(folder / 'absent')
     with pytest.raises(ValueError, match='has no folders'):
         _data(folder / 'train/a')
-    with pytest.raises(ValueError, match=r'lacks 1, e\.g\. c and has more by 1, e\.g\. b'):
+    with pytest.raises(ValueError, match=r'lacks 1 class, e\.g\. c and has extra 1 class'):
         _data(folder / 'train', classes=['a', 'c'])
     (folder / 'train/empty').mkdir()
     with pytest.raises(ValueError, match='empty has no images'):
         _data(folder / 'train')
+
+
+def test_hidden_files_and_folders_are_ignored(folder):
+    expected = _data(folder / 'train').samples
+    for name in ('.ipynb_checkpoints', 'a/.ipynb_checkpoints'):
+        (folder / 'train' / name).mkdir()
+        (folder / 'train' / name / '0.png').write_bytes(
+            (folder / 'train/a/0.png').read_bytes())
+    (folder / 'train/a/._0.png').write_bytes(b'')
+    (folder / 'train/a/notes.txt').write_text('')
+    data = _data(folder / 'train')
+    assert data.classes == ['a', 'b']
+    assert data.samples == expected
+
+
+def test_every_file_type_of_sealing_and_images_in_subfolders(folder):
+    img = Image.open(folder / 'train/a/0.png')
+    (folder / 'train/a/deeper').mkdir()
+    for name in ('2.BMP', '3.tiff', '4.webp', 'deeper/5.jpg'):
+        img.save(folder / 'train/a' / name)
+    data = _data(folder / 'train')
+    assert [label for _, label in data.samples] == [0] * 6 + [1] * 2
+    assert all(len(data[i]['inputs']) == 3 for i in range(len(data)))
+
+
+def test_images_are_turned_as_exif_says(folder):
+    img = Image.fromarray(np.arange(32 * 32 * 3, dtype=np.uint16).astype(np.uint8)
+                          .reshape(32, 32, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its left side
+    img.save(folder / 'train/a/0.jpg', quality=100, exif=exif, subsampling=0)
+    data = _data(folder / 'train')
+    shown = cv2.imread(str(folder / 'train/a/0.jpg'))[..., ::-1]
+    index = [Path(path).name for path, _ in data.samples].index('0.jpg')
+    np.testing.assert_array_equal(_pixels(data[index]), shown)
+    assert np.abs(_pixels(data[index]).astype(int) - np.rot90(np.asarray(img), -1)).mean() < 10
 
 
 @pytest.mark.parametrize('workers', [0, 1])
@@ -136,7 +182,7 @@ def test_synthetic_classes_are_the_same_every_time(tmp_path):
     assert (one / files[0]).stat().st_mtime_ns == stamp
     write_synthetic_classes(one, 6, 6, 48)
     assert len(list(one.rglob('*.png'))) == 12
-    assert EncryptedImageFolder(str(one / 'val'), dict(input_size=48), dict(name='mi')
+    assert EncryptedImageFolder(str(one / 'val'), dict(input_size=48), dict(name='mix')
                                 )[0]['inputs'].shape == (3, 24, 24)
 
 

@@ -122,7 +122,7 @@ def test_the_detectors_own_config_reads_the_sealed_folder(world):
 def test_protected_at_the_scale_that_the_detector_was_trained_at(world, monkeypatch):
     monkeypatch.setenv('MMPPVIT_SEALED', str(world.root))
     world.seal(world.root / 'bccd_learned/test', '--scale', '{}x{}'.format(*SMALL))
-    found = world.tested(world.config('protection', CONFIGS[1], SMALL))
+    found = world.tested(world.config('protectors', CONFIGS[1], SMALL))
     _assert_same(found, world.protected_in_the_model(SMALL))
 
 

@@ -24,7 +24,7 @@ SMALL = ['--num-train', 16, '--num-val', 8, '--img-size', 32, '--batch-size', 8]
 
 @pytest.fixture
 def train(run_tool, tmp_path):
-    """Run the tool in ``tmp_path/work`` on a drawn sample of a few small images."""
+    """Run the tool in ``tmp_path/work`` on a few small synthetic images."""
 
     def run(*args: object, kwargs: list[str] = MODEL_KWARGS, sample: list = SMALL) -> None:
         for kind in (MessageHub, Visualizer):  # a run within the same second has the same name
@@ -54,9 +54,9 @@ def _top1(text: str) -> float:
 
 def test_train_resume_evaluate_and_hand_on(train, tmp_path, capfd, configs):
     work = tmp_path / 'work'
-    train('--encrypt', 'mi+rs', '--epochs', 1, '--ema', '--ema-decay', .5)
-    assert 'pevit_tiny_patch16_224_mix on mi+rs images: top-1' in capfd.readouterr().out
-    train('--encrypt', 'mi+rs', '--epochs', 2, '--ema', '--ema-decay', .5, '--resume')
+    train('--encrypt', 'mix+shuffle', '--epochs', 1, '--ema', '--ema-decay', .5)
+    assert 'pevit_tiny_patch16_224_mix on mix+shuffle images: top-1' in capfd.readouterr().out
+    train('--encrypt', 'mix+shuffle', '--epochs', 2, '--ema', '--ema-decay', .5, '--resume')
     after = _top1(capfd.readouterr().out)
     last = torch.load(work / 'epoch_2.pth', weights_only=True)
     assert (last['meta']['epoch'], last['meta']['iter']) == (2, 4)
@@ -73,7 +73,7 @@ def test_train_resume_evaluate_and_hand_on(train, tmp_path, capfd, configs):
     assert torch.equal(model.cls_token, bare['cls_token'])
 
     for file in ('classifier.safetensors', 'epoch_2.pth'):
-        train('--encrypt', 'mi+rs', '--eval-only', work / file)
+        train('--encrypt', 'mix+shuffle', '--eval-only', work / file)
         assert _top1(capfd.readouterr().out) == after
 
     small = shrink(configs / 'coco/atss_pevit-tiny_mix_coco.py', tmp_path, tmp_path)
@@ -88,25 +88,25 @@ def test_train_resume_evaluate_and_hand_on(train, tmp_path, capfd, configs):
 
 def test_folders_of_classes_with_the_whole_recipe(train, folder, capfd):
     options = ['--data', folder, '--img-size', 32, '--batch-size', 4, '--epochs', 1]
-    train(*options, '--encrypt', 'rs', '--amp', sample=[])
-    assert re.search(r'rs images: top-1 [\d.]+ %, top-5 [\d.]+ %', capfd.readouterr().out)
+    train(*options, '--encrypt', 'shuffle', '--amp', sample=[])
+    assert re.search(r'shuffle images: top-1 [\d.]+ %, top-5 [\d.]+ %', capfd.readouterr().out)
 
 
 def test_other_models_and_fine_tuning(train, folder, tmp_path, capfd):
     train('--model', 'deit_tiny_patch16_224', '--epochs', 1)
-    train('--data', folder, '--img-size', 32, '--batch-size', 4, '--epochs', 1, '--encrypt', 'mi',
+    train('--data', folder, '--img-size', 32, '--batch-size', 4, '--epochs', 1, '--encrypt', 'mix',
           '--init', tmp_path / 'work/classifier.safetensors', '--work-dir', tmp_path / 'tuned',
           sample=[])
     out = capfd.readouterr().out
     assert 'summed over 2x2 sub-kernels' in out
-    assert 'pevit_tiny_patch16_224_mix on mi images' in out
+    assert 'pevit_tiny_patch16_224_mix on mix images' in out
 
 
 ERRORS = [
     (['--model', 'pevit_tiny'], 'did you mean'),
     (['--img-size', 40], 'choose 32 or 48'),
-    (['--model', 'pevit_tiny_patch16_224_mix'], '--encrypt mi'),
-    (['--model', 'deit_tiny_patch16_224', '--encrypt', 'mi'], 'patch_size=8'),
+    (['--model', 'pevit_tiny_patch16_224_mix'], '--encrypt mix'),
+    (['--model', 'deit_tiny_patch16_224', '--encrypt', 'mix'], 'patch_size=8'),
     (['--data', 'absent'], 'no folder absent'),
     (['--eval-only', 'absent.pth'], 'no checkpoint absent.pth'),
     (['--init', 'absent.pth'], 'no checkpoint absent.pth'),
@@ -117,6 +117,9 @@ ERRORS = [
     (['--crop', 1.5], '1 for the whole'),
     (['--crop-pct', 0], '1 for the whole'),
     (['--hflip', -1], 'choose 0 to 1'),
+    (['--encrypt', 'swirl'], "no encryption 'swirl'"),
+    (['--config', 'absent'], 'no config absent'),
+    (['--config', 'demo/atss_pevit_mix_shapes'], 'does not read class folders'),
 ]
 
 
@@ -146,7 +149,7 @@ def test_what_is_wrong_with_the_data(train, folder, capfd):
     (folder / 'train/g').mkdir()
     assert 'g has no images' in error()
     path.rename(folder / 'train/g/0.png')
-    assert 'lacks 1, e.g. g' in error()
+    assert 'lacks 1 class, e.g. g' in error()
     (folder / 'validation').rename(folder / 'other')
     assert 'no folder val or validation or test' in error()
 

@@ -16,7 +16,7 @@ from mmppvit.models.protectors import fingerprint, load_protector
 
 @pytest.fixture
 def small(configs, bccd, tmp_path) -> Path:
-    """configs/protection/atss_pevit-tiny_light_bccd.py made small, with weights to protect."""
+    """configs/protectors/atss_pevit-tiny_light_bccd.py made small, with weights to protect."""
     cfg = Config.fromfile(str(configs / 'protection/atss_pevit-tiny_light_bccd.py'))
     cfg.custom_data_root = str(bccd)
     cfg.merge_from_dict(dict(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmppvit.encryption import Scheme
 from mmppvit.utils.cpu_features import has_fast_bfloat16
+from mmppvit.utils.ssim import ssim
 
 __all__ = ['KnownMixing', 'RestoringNetwork', 'UNet', 'in_bfloat16', 'restoration_loss', 'ssim',
            'tile_patches', 'to_image', 'to_tensor']
@@ -180,22 +181,6 @@ class RestoringNetwork(nn.Module):
         if self.mixing is not None:
             restored = self.mixing.project(restored, encrypted)
         return restored
-
-
-def ssim(a: Tensor, b: Tensor, window: int = 7) -> Tensor:
-    """Mean structural similarity of images of range 1, (B, C, H, W) each; Wang et al. 2004.
-
-    Windows are squares of equal weights and variances those of the sample, as scikit-image has it
-    by default, so that this equals its ``structural_similarity(..., data_range=1)``.
-    """
-    # The constants of the paper for range 1; the sample's variance is larger than the mean square.
-    c1, c2, sample = .01**2, .03**2, window**2 / (window**2 - 1)
-    mean_a, mean_b, aa, bb, ab = (
-        F.avg_pool2d(x, window, 1) for x in (a, b, a * a, b * b, a * b))
-    var_a, var_b = sample * (aa - mean_a**2), sample * (bb - mean_b**2)
-    cov = sample * (ab - mean_a * mean_b)
-    return ((2 * mean_a * mean_b + c1) * (2 * cov + c2)
-            / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean()
 
 
 def restoration_loss(restored: Tensor, plain: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def refuse_options_of_others(protector: object = None, **options) -> None:
     """
     if protector is None:
         raise ValueError('scheme learned needs --protector: the protector.safetensors, or a '
-                         'checkpoint, of a training in configs/protection/')
+                         'checkpoint, of a training in configs/protectors/')
     given = [name for name, value in options.items() if value]
     if given:
         raise ValueError(f'scheme learned has no --{given[0].replace("_", "-")}: leave it out')

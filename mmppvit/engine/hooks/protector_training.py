@@ -1,4 +1,4 @@
-"""Training of a protector: what must hold while it runs, and the file that comes out."""
+"""Checks while a protector is trained, and its file at the end."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,7 +8,9 @@ from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from torch import nn
 
+from mmppvit.models.classifiers.protected_classifier import ProtectedClassifier
 from mmppvit.models.detectors import ProtectedDetector
 from mmppvit.models.protectors import fingerprint, save_protector
 from mmppvit.utils.unwrapping import unwrap_model
@@ -18,31 +20,28 @@ __all__ = ['ProtectorHook']
 
 @HOOKS.register_module()
 class ProtectorHook(Hook):
-    """Guard the training of a :class:`ProtectedDetector` and write its protector at the end.
+    """Guard the training of a protector and write it to ``protector.safetensors`` at the end.
 
-    No checkpoint is written, and so no good one replaced, if a weight is not finite, or if the
-    frozen detector has changed. ``protector.safetensors`` in the work folder is what
-    :func:`load_protector` reads, with the weights of the last iteration.
+    For a :class:`ProtectedDetector` or a :class:`ProtectedClassifier`. No checkpoint is written,
+    and so no good one replaced, if a weight is not finite, or if the frozen model has changed. The
+    file is in the work folder, has the weights of the last iteration, and
+    :func:`load_protector` reads it.
     """
 
     def before_train(self, runner) -> None:
-        """Remember the detector.
+        """Remember the frozen model.
 
         Raises:
-            TypeError: The model is none that this hook is for.
+            TypeError: The model has no protector.
         """
-        model = unwrap_model(runner.model)
-        if not isinstance(model, ProtectedDetector):
-            raise TypeError(f'ProtectorHook is for a ProtectedDetector, and the model is a '
-                            f'{type(model).__name__}: take it from custom_hooks')
-        self._frozen = fingerprint(model.detector.state_dict())
+        self._frozen = fingerprint(_frozen_part(unwrap_model(runner.model)).state_dict())
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Look at what is about to be written.
+        """Check the weights that are about to be written.
 
         Raises:
             FloatingPointError: A weight is not finite.
-            RuntimeError: The detector is no longer the one that training began with.
+            RuntimeError: The frozen model has changed since training began.
         """
         model = unwrap_model(runner.model)
         bad = [name for name, value in checkpoint['state_dict'].items()
@@ -52,8 +51,9 @@ class ProtectorHook(Hook):
                 f'{len(bad)} tensors of the protector are not finite ({bad[0]}, ...), training '
                 'stops without a checkpoint of them. Lower optim_wrapper.optimizer.lr, or clip '
                 'gradients with optim_wrapper.clip_grad, and go on with --resume')
-        if fingerprint(model.detector.state_dict()) != self._frozen:
-            raise RuntimeError('the frozen detector has changed in training: some hook or module '
+        if fingerprint(_frozen_part(model).state_dict()) != self._frozen:
+            kind = 'detector' if isinstance(model, ProtectedDetector) else 'classifier'
+            raise RuntimeError(f'the frozen {kind} has changed in training: some hook or module '
                                'of the config writes to its weights or buffers')
 
     def after_train(self, runner) -> None:
@@ -62,3 +62,12 @@ class ProtectorHook(Hook):
             path = Path(runner.work_dir) / 'protector.safetensors'
             save_protector(path, unwrap_model(runner.model).protector, self._frozen)
             print_log(f'the protector is in {path}', logger='current')
+
+
+def _frozen_part(model: nn.Module) -> nn.Module:
+    if isinstance(model, ProtectedDetector):
+        return model.detector
+    if isinstance(model, ProtectedClassifier):
+        return model.classifier.model
+    raise TypeError('ProtectorHook is for a ProtectedDetector or a ProtectedClassifier, and the '
+                    f'model is a {type(model).__name__}: remove it from custom_hooks')

@@ -1,8 +1,9 @@
 from mmppvit.engine.optim.bfloat16 import BFloat16OptimWrapper, use_amp
+from mmppvit.engine.optim.classifier_decay import ClassifierOptimWrapperConstructor
 from mmppvit.engine.optim.layer_decay import ViTLayerDecayOptimWrapperConstructor
 from mmppvit.engine.optim.trainable import TrainableOptimWrapperConstructor
 
 __all__ = [
-    'BFloat16OptimWrapper', 'TrainableOptimWrapperConstructor',
-    'ViTLayerDecayOptimWrapperConstructor', 'use_amp'
+    'BFloat16OptimWrapper', 'ClassifierOptimWrapperConstructor',
+    'TrainableOptimWrapperConstructor', 'ViTLayerDecayOptimWrapperConstructor', 'use_amp'
 ]

@@ -1,4 +1,4 @@
-"""Which model of timm sees which images."""
+"""Classifiers of timm that fit the size and the encryption of images."""
 from __future__ import annotations
 
 from difflib import get_close_matches
@@ -15,7 +15,14 @@ __all__ = ['build_classifier', 'choose_model']
 
 
 def choose_model(name: str, mixes: bool) -> str:
-    """``name``, or for mixed images the model beside it that takes those.
+    """The model for plain or for mixed images.
+
+    Args:
+        name (str): In timm's registry.
+        mixes (bool): Whether the images are mixed.
+
+    Returns:
+        str: ``name``, or for mixed images ``NAME_mix`` if timm has one.
 
     Raises:
         ValueError: timm has no such model.
@@ -31,7 +38,7 @@ def choose_model(name: str, mixes: bool) -> str:
 
 def build_classifier(name: str, kwargs: dict, img_size: int, patch_size: int, grid: int
                      ) -> tuple[nn.Module, dict]:
-    """A model for images of ``img_size`` that are mixed with ``grid``, and all its arguments.
+    """A model that takes images of this size and encryption, and all its arguments.
 
     Args:
         name (str): From :func:`choose_model`.
@@ -64,10 +71,10 @@ def build_classifier(name: str, kwargs: dict, img_size: int, patch_size: int, gr
 
 
 def _check_patches(name: str, model: nn.Module, side: int, grid: int) -> None:
-    """Convolutional networks have no patches and take what they get."""
+    """Compare patch sizes; convolutional networks have none and take any image."""
     if isinstance(model, PEViTClassifier):
         own, remedy = model.input_patch, (
-            'choose --encrypt mi or mi+rs, or --model ' + name.removesuffix('_mix'))
+            'choose --encrypt mix or mix+shuffle, or --model ' + name.removesuffix('_mix'))
     elif hasattr(getattr(model, 'patch_embed', None), 'patch_size'):
         own = to_2tuple(model.patch_embed.patch_size)[0]
         remedy = f'choose --model-kwargs patch_size={side}' if grid == 1 else \

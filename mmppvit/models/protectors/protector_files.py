@@ -77,7 +77,7 @@ def load_protector(path: str | Path) -> Protector:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no protector {path}: give the protector.safetensors, or a '
-                                'checkpoint, of a training in configs/protection/')
+                                'checkpoint, of a training in configs/protectors/')
     read = _read_file if str(path).endswith('.safetensors') else _read_checkpoint
     weights, info = read(path)
     network = ProtectionUNet(**info['settings'])
@@ -133,7 +133,7 @@ def _read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     state = read_state_dict(path)
     if '_extra_state' not in state or not any(name.startswith('protector.') for name in state):
         raise ValueError(f'{path} holds no protector: give a checkpoint of a training in '
-                         'configs/protection/, not that of a plain detector')
+                         'configs/protectors/, not that of a plain detector')
     weights = {name.removeprefix('protector.'): value for name, value in state.items()
                if name.startswith('protector.')}
     return weights, unpack_info(state['_extra_state'])

@@ -59,7 +59,7 @@ def test_a_detector_that_has_changed_is_told(hook, runner, model):
 
 
 def test_other_models_are_refused():
-    with pytest.raises(TypeError, match='is a Linear: take it from custom_hooks'):
+    with pytest.raises(TypeError, match='is a Linear: remove it from custom_hooks'):
         ProtectorHook().before_train(SimpleNamespace(model=nn.Linear(1, 1)))
 
 

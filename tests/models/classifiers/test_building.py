@@ -4,7 +4,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmppvit.classification.recipe import DEIT, SAMPLE
 from mmppvit.models.classifiers.building import build_classifier, choose_model
 
 TINY = dict(embed_dim=24, depth=1, num_heads=3)
@@ -31,7 +30,7 @@ def test_models_take_the_images_they_were_built_for(name, kwargs, grid):
 
 
 @pytest.mark.parametrize(('name', 'kwargs', 'sizes', 'message'), [
-    ('pevit_tiny_patch16_224_mix', {}, (64, 16, 1), 'choose --encrypt mi'),
+    ('pevit_tiny_patch16_224_mix', {}, (64, 16, 1), 'choose --encrypt mix'),
     ('pevit_tiny_patch16_224', {}, (100, 16, 1), 'choose 96 or 112'),
     ('pevit_tiny_patch16_224', {}, (64, 16, 3), 'grid 3 does not divide'),
     ('pevit_tiny_patch16_224', dict(color=1), (64, 16, 1), 'see --model-kwargs'),
@@ -40,13 +39,3 @@ def test_models_take_the_images_they_were_built_for(name, kwargs, grid):
 def test_what_does_not_fit_is_told_with_a_remedy(name, kwargs, sizes, message):
     with pytest.raises(ValueError, match=message):
         build_classifier(name, TINY | kwargs, *sizes)
-
-
-def test_recipes():
-    assert (DEIT.epochs, DEIT.lr, DEIT.warmup_epochs, DEIT.img_size) == (300, 5e-4, 5, 224)
-    assert SAMPLE.override(epochs=None, mixup=.1).mixup == .1
-    assert SAMPLE.override(epochs=1).warmup_epochs == 0
-    with pytest.raises(ValueError, match='odd'):
-        DEIT.override(batch_size=3)
-    with pytest.raises(ValueError, match='--epochs must be at least 1'):
-        DEIT.override(epochs=0)

@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 
-from mmppvit.classification.protection_table import WAYS, jpeg, measure
+from mmppvit.evaluation.protected_accuracy import WAYS, jpeg, measure
 from mmppvit.models.checkpoints import write_state_dict
 from mmppvit.models.classifiers.protected_classifier import ProtectedClassifier
 from mmppvit.models.protectors import load_protector

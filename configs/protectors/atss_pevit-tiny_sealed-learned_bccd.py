@@ -3,7 +3,7 @@
 #   python tools/encrypt_dataset.py --ann $MMPPVIT_DATA/bccd/annotations/instances_test.json \
 #       --img-dir $MMPPVIT_DATA/bccd/images --out data/sealed/bccd_learned/test --scale 512x384 \
 #       --scheme learned --protector work_dirs/atss_pevit-tiny_light_bccd/protector.safetensors
-#   python tools/test.py configs/protection/atss_pevit-tiny_sealed-learned_bccd.py \
+#   python tools/test.py configs/protectors/atss_pevit-tiny_sealed-learned_bccd.py \
 #       work_dirs/atss_pevit-tiny_plain_bccd/epoch_12.pth
 # It gave 0.578, as training had said (docs/learned-protection.md). The model is that of the base,
 # and only the test data are others.

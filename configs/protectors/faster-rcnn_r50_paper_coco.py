@@ -1,7 +1,7 @@
 # The paper's U-Net (34.5 M parameters) and VGG16 distance (Ito et al., IEEE Access 2021), shown
 # there for CIFAR classifiers, for MMDetection's published Faster R-CNN on COCO. 8 GPUs; not
 # trained here.
-#   tools/dist_train.sh configs/protection/faster-rcnn_r50_paper_coco.py 8 --amp
+#   tools/dist_train.sh configs/protectors/faster-rcnn_r50_paper_coco.py 8 --amp
 # Two files are needed below checkpoints/:
 # https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/faster_rcnn_r50_fpn_1x_coco/faster_rcnn_r50_fpn_1x_coco_20200130-047c8118.pth
 # https://download.pytorch.org/models/vgg16-397923af.pth

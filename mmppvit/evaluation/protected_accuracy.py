@@ -1,4 +1,4 @@
-"""What a frozen classifier makes of protected images, the way they are really handed over."""
+"""Accuracy of a frozen classifier on protected images, in the formats they are handed over in."""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmppvit.attacks.networks.restoration import ssim
 from mmppvit.models.classifiers.protected_classifier import ProtectedClassifier
+from mmppvit.utils.ssim import ssim
 
 __all__ = ['WAYS', 'jpeg', 'measure']
 
@@ -17,11 +17,11 @@ WAYS = ('plain', 'protected, float', 'protected, 8 bit', 'protected, JPEG 90')
 
 
 def jpeg(levels: Tensor, quality: int = 90) -> Tensor:
-    """Through JPEG files as OpenCV writes them, color at half the resolution.
+    """Compress and decompress with OpenCV's JPEG, which halves the resolution of color.
 
     Args:
         levels (Tensor): (B, 3, H, W), RGB, whole numbers from 0 to 255.
-        quality (int): Of the files, up to 100.
+        quality (int): JPEG quality, up to 100.
 
     Returns:
         Tensor: (B, 3, H, W) float32 on the same device.
@@ -40,14 +40,18 @@ def jpeg(levels: Tensor, quality: int = 90) -> Tensor:
 
 @torch.inference_mode()
 def measure(model: ProtectedClassifier, loader: Iterable[dict]) -> dict[str, float]:
-    """Accuracy in percent for each of :data:`WAYS`, and the mean SSIM of 8 bit to plain.
+    """Evaluate a trained protector.
 
     Args:
-        model (ProtectedClassifier): Trained.
+        model (ProtectedClassifier): The trained protector with its classifier.
         loader (Iterable[dict]): Batches of ``inputs`` and ``label``.
+
+    Returns:
+        dict[str, float]: Top-1 accuracy in percent for each of :data:`WAYS`, and ``SSIM``, the mean
+        similarity of the protected 8-bit image to the plain one.
     """
     model.eval()
-    hits, likeness, count = dict.fromkeys(WAYS, 0), 0., 0
+    hits, similarity, count = dict.fromkeys(WAYS, 0), 0., 0
     for batch in loader:
         batch = model.data_preprocessor(batch)
         plain = batch['inputs'].float()
@@ -55,6 +59,6 @@ def measure(model: ProtectedClassifier, loader: Iterable[dict]) -> dict[str, flo
         rounded = exact.round()
         for way, seen in zip(WAYS, (plain, exact, rounded, jpeg(rounded)), strict=True):
             hits[way] += int((model.classifier(seen).argmax(1) == batch['label']).sum())
-        likeness += float(ssim(rounded / 255, plain / 255)) * len(plain)
+        similarity += float(ssim(rounded / 255, plain / 255)) * len(plain)
         count += len(plain)
-    return {**{way: 100 * hit / count for way, hit in hits.items()}, 'SSIM': likeness / count}
+    return {**{way: 100 * hit / count for way, hit in hits.items()}, 'SSIM': similarity / count}

@@ -1,6 +1,6 @@
 # A light protector for MMDetection's RetinaNet, trained by retinanet_r50_plain_bccd.py, on BCCD.
 # For a GPU; not trained here.
-#   python tools/train.py configs/protection/retinanet_r50_light_bccd.py --amp
+#   python tools/train.py configs/protectors/retinanet_r50_light_bccd.py --amp
 _base_ = './retinanet_r50_plain_bccd.py'
 
 model = dict(

@@ -1,7 +1,7 @@
 # A light protector for the trained detector of ../bccd/atss_pevit-tiny_plain_bccd.py, on BCCD: the
 # method of Ito et al. (IEEE Access 2021), which they showed for classifiers.
 #   python tools/train.py configs/bccd/atss_pevit-tiny_plain_bccd.py --amp
-#   python tools/train.py configs/protection/atss_pevit-tiny_light_bccd.py --amp
+#   python tools/train.py configs/protectors/atss_pevit-tiny_light_bccd.py --amp
 # The mAP that is logged is the frozen detector's on protected 8-bit images: 0.578 after 6 epochs,
 # of 0.590 on plain ones; docs/learned-protection.md has the command and more. The protector is in
 # work_dirs/atss_pevit-tiny_light_bccd/protector.safetensors at the end. With a reconstructor that
