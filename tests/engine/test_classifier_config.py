@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmdet.registry import DATASETS, MODELS, OPTIM_WRAPPERS
+from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
 from PIL import Image
 
 from mmppvit.datasets.synthetic_classes import write_synthetic_classes
+from mmppvit.engine import ClassifierOptimWrapperConstructor
 from mmppvit.engine.classifier_run import (
     DEIT_CONFIG,
     SYNTHETIC_CONFIG,
@@ -126,8 +126,8 @@ def test_recipes_that_make_no_sense(config, recipe, message):
 def test_vectors_and_what_the_model_exempts_do_not_decay(config):
     cfg = config()
     model = MODELS.build(cfg.model)
-    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    assert isinstance(wrapper, OPTIM_WRAPPERS.get('OptimWrapper'))
+    assert cfg.optim_wrapper.pop('constructor') == ClassifierOptimWrapperConstructor.__name__
+    wrapper = ClassifierOptimWrapperConstructor(cfg.optim_wrapper)(model)
     decayed = {id(param) for group in wrapper.optimizer.param_groups if group['weight_decay']
                for param in group['params']}
     names = {name for name, param in model.model.named_parameters() if id(param) in decayed}
