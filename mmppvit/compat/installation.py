@@ -159,7 +159,7 @@ def installed_versions() -> Versions:
 def import_error(name: str) -> str | None:
     """What importing a module raises, in one line; None if it works or is not installed."""
     try:
-        if find_spec(name) is not None:
+        if find_spec(name.partition('.')[0]) is not None:
             importlib.import_module(name)
     except Exception as error:  # whatever a broken package raises
         return f'{type(error).__name__}: {error}'.splitlines()[0]

@@ -70,6 +70,11 @@ def test_a_missing_libgl_asks_for_headless_opencv():
     assert 'opencv-python-headless' in finding.remedy
 
 
+@pytest.mark.parametrize('name', ['no_such_package', 'no_such_package.models'])
+def test_a_package_that_is_not_installed_is_not_called_broken(name):
+    assert doctor.import_error(name) is None
+
+
 def test_the_report_is_json(run_python):
     result = run_python(PATH, '--json')
     report = json.loads(result.stdout)
