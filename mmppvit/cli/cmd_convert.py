@@ -28,6 +28,8 @@ def _size(name: str, text: str):
               help="The paper's embedding, with GELU and a 1x1 convolution.")
 @click.option('--allow-partial', is_flag=True,
               help='Write what fits, though tensors are missing or unexpected.')
+@click.option('--weights', metavar='NAME', help='Of several sets of weights in SRC the one to '
+              'take, e.g. model_ema; default: the averaged one.')
 @click.option('--force', is_flag=True, help='Replace DST.')
 @click.option('--arch', help='tiny, small or base; inferred unless given, as are the next three.')
 @click.option('--embed-dims', type=int)

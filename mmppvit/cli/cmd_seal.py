@@ -97,7 +97,8 @@ def command(resume: bool, num_workers: int, dry_run: bool, as_json: bool, **opti
 
 def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, out: Path,
              ann: Path | None, image_format: str, key_source, name: str | None, role: str,
-             counter: int, pseudonyms: bool, seal_metadata: bool, **options):
+             counter: int, pseudonyms: bool, seal_metadata: bool,
+             window: tuple[float, float] | None, **options):
     """The :class:`mmppvit.sealed.SealJob` that the options ask for."""
     from mmppvit.cli.console import parse_shard, parse_size
     from mmppvit.encryption.schemes.from_options import (
@@ -116,8 +117,9 @@ def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, ou
     return SealJob(
         img_dir=img_dir, out=out, scheme=chosen, ann_file=ann, key=source and source.load(),
         scales=tuple(map(parse_size, scales)) or (None, ), image_format=image_format,
-        shard=parse_shard(shard), name=_default_name(out) if name is None else name, role=role,
-        counter=counter, pseudonyms=pseudonyms, seal_metadata=seal_metadata)
+        shard=parse_shard(shard), window=window,
+        name=_default_name(out) if name is None else name, role=role, counter=counter,
+        pseudonyms=pseudonyms, seal_metadata=seal_metadata)
 
 
 def _default_name(out: Path) -> str:

@@ -1,6 +1,7 @@
 from mmppvit.engine.hooks import (
     CheckedLoadHook,
     ExportClassifierHook,
+    FolderVisualizationHook,
     ProtectorHook,
     SealedDataHook,
     StrideGuardHook,
@@ -15,6 +16,7 @@ from mmppvit.engine.optim import (
 
 __all__ = [
     'BFloat16OptimWrapper', 'CheckedLoadHook', 'ClassifierOptimWrapperConstructor',
-    'ExportClassifierHook', 'ProtectorHook', 'SealedDataHook', 'StrideGuardHook',
-    'TrainableOptimWrapperConstructor', 'ViTLayerDecayOptimWrapperConstructor', 'use_amp'
+    'ExportClassifierHook', 'FolderVisualizationHook', 'ProtectorHook', 'SealedDataHook',
+    'StrideGuardHook', 'TrainableOptimWrapperConstructor', 'ViTLayerDecayOptimWrapperConstructor',
+    'use_amp'
 ]

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from mmppvit.engine.optim import use_amp
 from mmppvit.evaluation.dump_results import DumpDetResultsLessOrder
-from mmppvit.utils.config_files import load_config
+from mmppvit.utils.config_files import leaf_evaluators, load_config
 
 __all__ = ['evaluation_runner', 'resume_from', 'training_runner', 'write_coco_results']
 
@@ -108,11 +108,20 @@ def evaluation_runner(config: str, checkpoint: str, *, cfg_options: Iterable[str
 
 
 def write_coco_results(cfg: Config, out: str) -> None:
-    """Let the COCO metrics keep their results under the prefix ``out`` less ``.json``."""
-    evaluators = cfg.test_evaluator
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        if 'Coco' in evaluator.type:
-            evaluator.outfile_prefix = out[:-len('.json')]
+    """Let the COCO metrics keep their results under the prefix ``out`` less ``.json``.
+
+    Several get a number each, as one would replace the results of another.
+
+    Raises:
+        ValueError: No metric of the config writes COCO results.
+    """
+    prefix = out[:-len('.json')]
+    metrics = [metric for metric in leaf_evaluators(cfg.test_evaluator)
+               if 'Coco' in str(metric.get('type'))]
+    if not metrics:
+        raise ValueError(f'--out {out}: no metric of test_evaluator writes COCO results; use .pkl')
+    for count, metric in enumerate(metrics, 1):
+        metric.outfile_prefix = prefix if len(metrics) == 1 else f'{prefix}-{count}'
 
 
 def _check_checkpoint(checkpoint: str) -> None:
@@ -137,6 +146,8 @@ def _show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: 
         raise ValueError('--show and --show-dir need default_hooks.visualization in the config: '
                          'dict(type="DetVisualizationHook")')
     hook.update(draw=True)
+    if hook.get('type') == 'DetVisualizationHook':
+        hook.update(type='FolderVisualizationHook')  # images of one name in two folders
     if show:
         hook.update(show=True, wait_time=wait_time)
     if show_dir:

@@ -14,7 +14,7 @@ from mmppvit.utils.cpu_dist import prepare_cpu_dist
 from mmppvit.utils.leaf_datasets import leaf_datasets
 from mmppvit.utils.user_errors import UserError
 
-__all__ = ['apply_custom_dataset', 'config_root', 'find_config', 'load_config']
+__all__ = ['apply_custom_dataset', 'config_root', 'find_config', 'leaf_evaluators', 'load_config']
 
 _DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
@@ -116,7 +116,7 @@ def apply_custom_dataset(cfg: Config) -> Config:
     datasets = [leaf.dataset for key in _DATALOADERS if cfg.get(key)
                 for leaf in leaf_datasets(cfg[key]['dataset'])]
     if root:
-        root = osp.join(osp.expanduser(root), '')
+        root = osp.join(osp.expanduser(str(root)), '')
         old_roots = {dataset.get('data_root') for dataset in datasets} - {None, ''}
         for dataset in datasets:
             dataset.data_root = root
@@ -126,8 +126,9 @@ def apply_custom_dataset(cfg: Config) -> Config:
                     evaluator.ann_file = root + evaluator.ann_file[len(old):]
                     break
         print_log(f'custom_data_root: {len(datasets)} data sets read {root}', logger='current')
-    if classes:
-        classes = (classes, ) if isinstance(classes, str) else tuple(classes)
+    if classes not in (None, (), []):
+        listed = classes if isinstance(classes, (list, tuple)) else [classes]
+        classes = tuple(map(str, listed))  # a config may have read them as numbers
         for dataset in datasets:
             dataset.metainfo = dict(classes=classes)
         heads = _set_num_classes(cfg.model, len(classes))
@@ -137,9 +138,16 @@ def apply_custom_dataset(cfg: Config) -> Config:
 
 
 def _evaluators(cfg: Config) -> list[ConfigDict]:
-    found = [cfg.get(key) or [] for key in _EVALUATORS]
-    return [item for entry in found
-            for item in (entry if isinstance(entry, (list, tuple)) else [entry])]
+    return [leaf for key in _EVALUATORS for leaf in leaf_evaluators(cfg.get(key))]
+
+
+def leaf_evaluators(node) -> list[ConfigDict]:
+    """Configs of metrics, also of those in lists and within ``MultiDatasetsEvaluator``."""
+    if isinstance(node, (list, tuple)):
+        return [leaf for item in node for leaf in leaf_evaluators(item)]
+    if not node:
+        return []
+    return leaf_evaluators(node['metrics']) if 'metrics' in node else [node]
 
 
 def _set_num_classes(node, count: int) -> int:

@@ -1,6 +1,7 @@
 """``--cfg-options``: parsed, and keys that nothing would read refused."""
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 from collections.abc import Iterable, Sequence
@@ -43,10 +44,33 @@ def parse_overrides(options: Iterable[str], name: str = '--cfg-options') -> dict
         if not equals or not key:
             raise ValueError(f'{name} {option}: write KEY=VALUE, without spaces around =')
         try:
-            found[key] = DictAction._parse_iterable(value)
+            found[key] = _parse_value(key, value)
         except AssertionError as err:
             raise ValueError(f'{name} {option}: {err}') from None
     return found
+
+
+def _parse_value(key: str, value: str) -> object:
+    """As ``DictAction`` does, which takes blanks out of everything, but names and paths keep them.
+    """
+    if key == 'custom_data_root':
+        return value
+    if key == 'custom_classes' and value != 'None':
+        return _class_names(value)
+    if ' ' in value and not set(value) & set('[](),'):
+        return value.strip().strip('\'"')
+    return DictAction._parse_iterable(value)
+
+
+def _class_names(value: str) -> list[str]:
+    """'red cell,white cell', '1' or "['cell, red']" -> names, which are strings whatever they say.
+    """
+    if value.strip().startswith(('[', '(')):
+        try:
+            return [str(name) for name in ast.literal_eval(value.strip())]
+        except (ValueError, SyntaxError):  # [red cell, white cell]: without quotes
+            value = value.strip()[1:-1]
+    return [name.strip().strip('\'"') for name in value.split(',') if name.strip()]
 
 
 def override_config(cfg: Config, overrides: dict) -> None:

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
 from mmppvit.models.checkpoints import differences
+from mmppvit.models.checkpoints.weight_sets import unwrap_names
 from mmppvit.utils.unwrapping import unwrap_model
 
 __all__ = ['CheckedLoadHook']
@@ -36,7 +37,11 @@ class CheckedLoadHook(Hook):
         """
         model = runner.model
         model = unwrap_model(model)
-        problems = differences(checkpoint.get('state_dict', checkpoint), model)
+        state = checkpoint.get('state_dict')
+        if state is not None:  # MMEngine would take 'module.' away later, '_orig_mod.' never
+            names = unwrap_names(state)
+            state = checkpoint['state_dict'] = {names[name]: value for name, value in state.items()}
+        problems = differences(checkpoint if state is None else state, model)
         if not problems:
             return
         text = 'the checkpoint does not fit the model:\n  ' + '\n  '.join(problems)

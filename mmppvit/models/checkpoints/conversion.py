@@ -16,6 +16,7 @@ __all__ = ['convert_file']
 def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = False,
                  allow_partial: bool = False, sizes: TableSizes | None = None,
                  det_tokens: int | None = None, classes: str | None = None,
+                 weights: str | None = None,
                  show: Callable[[LoadReport], None] = lambda report: None, **common
                  ) -> tuple[int, LoadReport]:
     """Convert ``src``, and write it to ``dst``.
@@ -30,6 +31,7 @@ def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = 
         sizes (TableSizes, optional): Of a PEYOLOS' tables of positions.
         det_tokens (int, optional): Of a PEYOLOS.
         classes (str, optional): Of a PEYOLOS, 'coco80' or 'keep'.
+        weights (str, optional): Of several sets of weights in ``src`` the one to take.
         show (Callable): Gets the report before a misfit is refused.
         common: ``arch``, ``patch_size``, ``grid`` and ``nonlinear_embed``.
 
@@ -42,7 +44,7 @@ def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = 
         ValueError: ``src`` does not make a whole ``target``.
     """
     _check_files(src, dst, force)
-    state = read_state_dict(src)
+    state = read_state_dict(src, weights)
     if target == 'pevit':
         converted, report = to_pevit(state, source, **common)
     else:

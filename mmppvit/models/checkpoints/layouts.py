@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from mmppvit.models.checkpoints.layer_scale import fold_layer_scale
+from mmppvit.models.checkpoints.weight_sets import unwrap_names
+
 __all__ = ['SOURCES', 'Source', 'check_source', 'guess_source', 'strip_wrappers']
 
 SOURCES = ('timm', 'deit', 'yolos', 'peyolos', 'vitdet')
@@ -70,7 +73,9 @@ class Source:
 
 def strip_wrappers(state: Mapping[str, Tensor]) -> Source:
     """``state`` without ``module.`` and ``model.``, which training loops put before names."""
-    source = Source(dict(state), {name: name for name in state})
+    short = unwrap_names(state)
+    source = Source({short[name]: value for name, value in state.items()},
+                    {short[name]: name for name in state})
     for prefix, why in _WRAPPERS.items():
         source.keep(prefix, why)
     return source
@@ -115,7 +120,7 @@ def check_source(names: Iterable[str], layout: str) -> None:
 
 
 def _read_timm(source: Source) -> Source:
-    return source.keep('backbone.', _ELSEWHERE)
+    return fold_layer_scale(source.keep('backbone.', _ELSEWHERE))
 
 
 def _read_yolos(source: Source) -> Source:

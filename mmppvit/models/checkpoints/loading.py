@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmppvit.models.checkpoints.embedding import Embedding
 from mmppvit.models.checkpoints.fitting import Fitting, reject_problems
+from mmppvit.models.checkpoints.layer_scale import fold_layer_scale
 from mmppvit.models.checkpoints.layouts import Source, guess_source, strip_wrappers
 from mmppvit.models.checkpoints.report import LoadReport
 from mmppvit.models.checkpoints.tensor_files import read_state_dict
@@ -90,7 +91,7 @@ def adapt_state_dict(state: Mapping[str, Tensor], model: nn.Module
                          'tools/convert_checkpoint.py SRC DST --target pevit --source '
                          f'{found}' if found != 'mmppvit' else
                          'this is a PEYOLOS of mmppvit, whose blocks reckon with positions')
-    source.keep('backbone.', 'not of the backbone')
+    fold_layer_scale(source.keep('backbone.', 'not of the backbone'))
     embed = model.patch_embed
     fitting = fit_pevit(source, shapes, Embedding(embed.patch_size, embed.grid),
                         is_plain(source, 'timm'), lambda name: _not_built(name, shapes, model))

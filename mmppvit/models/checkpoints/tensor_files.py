@@ -12,23 +12,26 @@ from mmengine.fileio import get_local_path
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mmppvit.models.checkpoints.weight_sets import choose_weights, unwrap_names
 from mmppvit.utils.atomic import write_atomic
 
 __all__ = ['read_state_dict', 'write_state_dict']
 
-# In the order of preference: MMEngine's state_dict is the averaged one where there are both.
-_WRAPPERS = ('state_dict', 'model', 'model_ema', 'ema_state_dict')
 
-
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, weights: str | None = None) -> dict[str, Tensor]:
     """Tensors of a ``.safetensors`` file or a weights-only ``.pth``; no code of it ever runs.
 
-    Wrappers that are common (``state_dict``, ``model``, ``model_ema``, ``ema_state_dict``) are
-    opened.
+    Wrappers such as ``state_dict`` and ``model`` are opened, and names lose the ``module.`` and
+    ``_orig_mod.`` that training puts before them.
+
+    Args:
+        path (str | Path): The file.
+        weights (str, optional): Of several sets of weights the one to take, e.g. 'model_ema';
+            default: the averaged one, and a warning says so.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds no tensors, or needs pickle.
+        ValueError: It holds no tensors or no such set, or needs pickle.
     """
     try:
         with get_local_path(path) as local:
@@ -44,24 +47,16 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             f'{path} cannot be read as weights only ({type(err).__name__}); save its bare '
             'state dict, torch.save(model.state_dict(), FILE), or convert it to .safetensors; '
             "for a checkpoint of MMEngine's, tools/rewrite_checkpoint.py") from err
-    return _tensors(state, path)
+    if not isinstance(state, Mapping):
+        raise ValueError(f'{path} holds a {type(state).__name__}, not a state dict')
+    tensors = choose_weights(state, str(path), weights)
+    names = unwrap_names(tensors)
+    return {names[name]: value for name, value in tensors.items()}
 
 
 def _options_allowed() -> AbstractContextManager:
     """DETR's descendants save their ``args`` along: attributes, and nothing that runs."""
     return torch.serialization.safe_globals([argparse.Namespace])
-
-
-def _tensors(state: object, path: str | Path) -> dict[str, Tensor]:
-    for key in _WRAPPERS:
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping):
-        raise ValueError(f'{path} holds a {type(state).__name__}, not a state dict')
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise ValueError(f'{path} holds no tensors')
-    return tensors
 
 
 def write_state_dict(path: str | Path, state: Mapping[str, Tensor]) -> None:

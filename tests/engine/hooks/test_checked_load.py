@@ -135,3 +135,14 @@ def test_a_runner_that_resumes_ends_before_it_loads(tmp_path):
         _load(tmp_path, net, resume=True)
     for name, value in net.state_dict().items():
         torch.testing.assert_close(value.cpu(), before[name])
+
+
+@pytest.mark.parametrize('prefix', ['module.', '_orig_mod.', 'module._orig_mod.'])
+def test_names_that_training_wrapped_are_unwrapped_before_the_comparison(prefix):
+    """MMEngine strips 'module.' after its hooks have run."""
+    model = torch.nn.Linear(2, 3)
+    state = {prefix + name: value + 1 for name, value in model.state_dict().items()}
+    checkpoint = dict(state_dict=state)
+    CheckedLoadHook(strict=True).after_load_checkpoint(_runner(model), checkpoint)
+    model.load_state_dict(checkpoint['state_dict'])
+    torch.testing.assert_close(model.weight, state[f'{prefix}weight'])

@@ -126,7 +126,6 @@ def test_a_pevit_brings_its_reference_along():
 
 
 @pytest.mark.parametrize(('vit', 'arch', 'problem'), [
-    (dict(init_values=1e-5), None, 'blocks.0.ls1.gamma'),
     (dict(), {**ARCH, 'num_layers': 4}, 'blocks.3.attn.proj.bias'),
     (dict(), {**ARCH, 'num_layers': 2}, 'blocks.2.norm1.weight'),
     (dict(), 'tiny', 'blocks.0.attn.proj.bias'),
