@@ -1,9 +1,9 @@
 """Which exceptions are whose fault.
 
-Input is at fault where this project raised ``ValueError`` or ``OSError`` by a statement of its
-own, where the operating system refused a file, where click refused the command line, and in the
-few cases of :data:`FOREIGN`, which other packages raise on wrong configs. All else, a ValueError
-of NumPy within our code among it, is a fault of ours and keeps its traceback.
+Input is at fault where this project raised ``ValueError``, ``OSError`` and the like by a statement
+of its own, where the operating system refused a file, where click refused the command line, and in
+the few cases of :data:`FOREIGN`, which other packages raise on wrong configs. All else, a
+ValueError of NumPy within our code among it, is a fault of ours and keeps its traceback.
 """
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def user_message(error: BaseException) -> str | None:
     """What to tell the user about an error in the input; None for a fault of ours."""
     if isinstance(error, click.ClickException):
         return _usage(error)
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and error.name:
         return _missing_package(error)
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, (ValueError, OSError)):
+    if isinstance(error, (ValueError, OSError, FloatingPointError, ImportError)):
         if _raised_on_purpose(error.__traceback__):
             return str(error)
         in_worker = _from_worker(str(error))

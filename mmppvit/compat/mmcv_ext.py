@@ -11,6 +11,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
 
+from mmppvit.utils.user_errors import RunError
+
 __all__ = ['OPERATORS', 'compiled_ext_exists', 'install_stand_in']
 
 # The operator's name in mmcv._ext: the module of mmppvit.compat.ops that has it.
@@ -60,7 +62,7 @@ def _not_compiled() -> str:
 def _refusal(name: str) -> Callable:
 
     def refuse(*args, **kwargs):
-        raise RuntimeError(
+        raise RunError(
             f'the operator {name!r} needs the compiled mmcv, which is not installed. {REMEDY}')
 
     refuse.__name__ = name

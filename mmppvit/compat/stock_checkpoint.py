@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from mmppvit.utils.atomic import write_atomic
+from mmppvit.utils.user_errors import RunError
 
 from .plain_state import KIND
 
@@ -100,8 +101,8 @@ def load_mmengine_checkpoint(path: str, map_location: Any = 'cpu') -> dict:
     except pickle.UnpicklingError as error:
         # torch's own text recommends weights_only=False; only what names the object is kept of it.
         found = re.findall(r'GLOBAL (\S+)|WeightsUnpickler error:\s*(\S.*)', str(error))
-        raise RuntimeError(f'{path} holds an object that is not safe to load: '
-                           f'{"".join(found[-1]) if found else error}. {REMEDY}') from None
+        raise RunError(f'{path} holds an object that is not safe to load: '
+                       f'{"".join(found[-1]) if found else error}. {REMEDY}') from None
     return _plain(checkpoint)
 
 

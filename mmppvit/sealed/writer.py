@@ -34,6 +34,7 @@ from mmppvit.sealed.sources import Source, sealed_annotations
 from mmppvit.sealed.weakening import LookAlikes, joined_sets, look_of
 from mmppvit.utils.atomic import write_atomic
 from mmppvit.utils.regular_files import read_regular
+from mmppvit.utils.user_errors import RunError
 
 __all__ = ['seal_dataset', 'seal_image']
 
@@ -243,8 +244,8 @@ def _run(job: SealJob, resume: bool, tasks: Iterator, num_workers: int) -> Itera
                 for future in finished:
                     yield future.result()
         except BrokenProcessPool:
-            raise RuntimeError('a worker process was killed, perhaps for want of memory: --resume '
-                               'with fewer --num-workers') from None
+            raise RunError('a worker process was killed, perhaps for want of memory: --resume '
+                           'with fewer --num-workers') from None
         finally:
             pool.shutdown(cancel_futures=True)
 

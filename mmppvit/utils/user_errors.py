@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-__all__ = ['EXTRAS', 'UserError', 'need_packages']
+__all__ = ['EXTRAS', 'RunError', 'UserError', 'need_packages']
 
 # Module -> extra of this package that installs it.
 EXTRAS = dict(
@@ -19,6 +19,10 @@ class UserError(ValueError):
     Commands treat every ``ValueError`` and ``OSError`` that this project raises by a ``raise`` of
     its own in this way, too; this class is for errors of other kinds.
     """
+
+
+class RunError(UserError, RuntimeError):
+    """The same where no argument is wrong: memory ran out, a training diverged, a package lacks."""
 
 
 def need_packages(*names: str) -> None:

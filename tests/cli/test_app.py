@@ -17,7 +17,7 @@ import mmppvit as package
 from mmppvit.cli import app
 from mmppvit.cli.errors import user_message
 from mmppvit.cli.options import Many, _repeat
-from mmppvit.utils.user_errors import UserError
+from mmppvit.utils.user_errors import RunError
 
 ROOT = Path(package.__file__).parents[1]
 HEAVY = ('torch', 'torchvision', 'timm', 'mmcv', 'mmengine', 'mmdet', 'matplotlib')
@@ -159,7 +159,9 @@ def _raised(function) -> BaseException:
 @pytest.mark.parametrize(('fail', 'message'), [
     (_ours(ValueError, 'choose 2'), 'choose 2'),
     (_ours(FileNotFoundError, 'no config x'), 'no config x'),
-    (_ours(UserError, 'too little memory'), 'too little memory'),
+    (_ours(RunError, 'too little memory'), 'too little memory'),
+    (_ours(FloatingPointError, 'the loss is nan'), 'the loss is nan'),
+    (_ours(ImportError, 'was not made for'), 'was not made for'),
     (lambda: Path('/none/x').read_text(), '/none/x: No such file or directory'),
     (_ours(OSError, errno.ENOSPC, 'No space left on device'), 'No space left on device'),
     (_fails_in_ours('import onnxruntime_that_is_not_there'), None),

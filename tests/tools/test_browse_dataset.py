@@ -1,9 +1,7 @@
 """``tools/browse_dataset.py``: plain beside encrypted."""
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from tests.warm_python import run_warm_python
 
 COMMON = """
 _base_ = '{configs}/demo/atss_pevit_mix_shapes.py'
@@ -45,10 +44,8 @@ def data(tmp_path_factory) -> Path:
 
 
 def _browse(tools: Path, config: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(tools / 'browse_dataset.py'), str(config), '--not-show',
-         '--output-dir', str(out), *options], capture_output=True, text=True, cwd=out.parent,
-        env={**os.environ, 'PYTHONPATH': str(tools.parent)})
+    return run_warm_python(tools / 'browse_dataset.py', config, '--not-show', '--output-dir', out,
+                           *options, cwd=out.parent)
 
 
 def _write(path: Path, text: str, configs: Path, data: Path) -> Path:

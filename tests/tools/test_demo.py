@@ -1,22 +1,16 @@
 """``tools/demo.py`` from the key to the sheet, in the smallest setting."""
 from __future__ import annotations
 
-import os
 import re
 import stat
-import subprocess
-import sys
 
 from PIL import Image
 
 
-def test_demo_runs_from_any_folder(tools, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(tools / 'demo.py'), '--epochs', '1', '--num-train', '8', '--num-val',
-         '8', '--num-rows', '2', '--attacks', 'jigsaw-mgc', '--attack-seconds', '5', '--work-dir',
-         'out'],
-        capture_output=True, text=True, cwd=tmp_path, env={
-            **os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(tools.parent)})
+def test_demo_runs_from_any_folder(run_python, tools, tmp_path):
+    done = run_python(
+        tools / 'demo.py', '--epochs', '1', '--num-train', '8', '--num-val', '8', '--num-rows', '2',
+        '--attacks', 'jigsaw-mgc', '--attack-seconds', '5', '--work-dir', 'out', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     out = tmp_path / 'out'

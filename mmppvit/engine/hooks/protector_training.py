@@ -14,6 +14,7 @@ from mmppvit.models.classifiers.protected_classifier import ProtectedClassifier
 from mmppvit.models.detectors import ProtectedDetector
 from mmppvit.models.protectors import fingerprint, save_protector
 from mmppvit.utils.unwrapping import unwrap_model
+from mmppvit.utils.user_errors import RunError
 
 __all__ = ['ProtectorHook']
 
@@ -53,8 +54,8 @@ class ProtectorHook(Hook):
                 'gradients with optim_wrapper.clip_grad, and go on with --resume')
         if fingerprint(_frozen_part(model).state_dict()) != self._frozen:
             kind = 'detector' if isinstance(model, ProtectedDetector) else 'classifier'
-            raise RuntimeError(f'the frozen {kind} has changed in training: some hook or module '
-                               'of the config writes to its weights or buffers')
+            raise RunError(f'the frozen {kind} has changed in training: some hook or module '
+                           'of the config writes to its weights or buffers')
 
     def after_train(self, runner) -> None:
         """Write ``protector.safetensors``."""

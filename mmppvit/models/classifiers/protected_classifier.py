@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmppvit.models.checkpoints.to_classifier import load_classifier
 from mmppvit.models.protectors import fingerprint, pack_info, round_straight_through, unpack_info
+from mmppvit.utils.user_errors import RunError
 
 __all__ = ['ProtectedClassifier']
 
@@ -112,6 +113,6 @@ class ProtectedClassifier(BaseModel):
         """
         total, logged = super().parse_losses(losses)
         if not torch.isfinite(total):
-            raise RuntimeError('the loss is not finite: choose a smaller --lr or --alpha; --resume '
-                               'with it goes on from the last checkpoint')
+            raise RunError('the loss is not finite: choose a smaller --lr or --alpha; --resume '
+                           'with it goes on from the last checkpoint')
         return total, logged

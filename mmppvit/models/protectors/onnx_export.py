@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmppvit.models.protectors import ProtectionUNet, Protector, fingerprint
 from mmppvit.utils.atomic import write_atomic
+from mmppvit.utils.user_errors import RunError
 
 __all__ = ['export_onnx']
 
@@ -52,8 +53,8 @@ def export_onnx(path: str | Path, protector: Protector, size: tuple[int, int] | 
     content = _with_metadata(_trace(graph, size), protector)
     difference = max(_difference(content, graph, one) for one in ([size] if size else _SIZES))
     if difference > _MOST:
-        raise RuntimeError(f'ONNX Runtime and PyTorch differ by {difference:.1f} levels on this '
-                           f'protector, so {path} was not written: update onnxruntime')
+        raise RunError(f'ONNX Runtime and PyTorch differ by {difference:.1f} levels on this '
+                       f'protector, so {path} was not written: update onnxruntime')
     write_atomic(path, content)
     return difference
 
@@ -91,7 +92,7 @@ def _check_installed() -> None:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError as err:
-        raise RuntimeError(f'{err.name} is not installed: pip install onnx onnxruntime') from None
+        raise RunError(f'{err.name} is not installed: pip install onnx onnxruntime') from None
 
 
 def _trace(graph: _Levels, size: tuple[int, int] | None) -> bytes:
@@ -130,7 +131,7 @@ def _difference(content: bytes, graph: _Levels, size: tuple[int, int]) -> float:
     with torch.no_grad():
         wanted = graph(image).numpy()
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        raise RuntimeError(f'ONNX Runtime gives {found.dtype} of {found.shape}, PyTorch '
-                           f'{wanted.dtype} of {wanted.shape}: update onnxruntime')
+        raise RunError(f'ONNX Runtime gives {found.dtype} of {found.shape}, PyTorch '
+                       f'{wanted.dtype} of {wanted.shape}: update onnxruntime')
     scale = 1. if wanted.dtype == np.uint8 else 255.
     return scale * float(np.abs(found.astype(np.float64) - wanted).max())
