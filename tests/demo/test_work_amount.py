@@ -51,4 +51,4 @@ def test_the_config_is_sealed_as_recommended(configs):
     for name in ('train', 'val', 'test'):
         dataset = cfg[f'{name}_dataloader'].dataset
         assert dataset.type == 'SealedCocoDataset'
-        assert 'ReadSeal' in [step.type for step in dataset.pipeline]
+        assert 'LoadSealedImage' in [step.type for step in dataset.pipeline]
