@@ -96,7 +96,7 @@ def test_wrong_command_line(mmppvit, files, tmp_path, line, message):
     said = err[err.rindex('error: '):]
     assert message in said
     assert said.count('\n') == 1
-    if not line.startswith(('train ', 'test ', 'run-split')):  # these log what they read
+    if not line.startswith(('train', 'test ', 'run-split')):  # these log what they read
         assert err == said
         assert not out
     assert not (tmp_path / 'out').exists()

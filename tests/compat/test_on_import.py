@@ -54,7 +54,7 @@ def test_registries_that_were_imported_before(run_python, used):
         for name in [n for n in sys.modules if n.partition('.')[0] == 'mmppvit']:
             del sys.modules[name]
         mmdet.registry.MODELS._locations.remove('mmppvit.register')
-        mmdet.registry.MODELS._module_dict.pop('PEViT')
+        mmdet.registry.MODELS._module_dict.pop('PEViT', None)
         mmdet.registry.MODELS._imported = {used}
         sys.modules['mmppvit.register'] = None  # importing it raises
         import mmppvit
