@@ -18,7 +18,7 @@ def data_set(tmp_path):
         for place, x in enumerate((0, 20, 40)):
             img[16:24, x + 6:x + 14] = 255
             annotations.append(dict(
-                id=10 * index + place, image_id=index, category_id=place % 2 + 1, iscrowd=0,
+                id=10 * index + place + 1, image_id=index, category_id=place % 2 + 1, iscrowd=0,
                 bbox=[x, 10, 20, 20], area=400))
         cv2.imwrite(str(tmp_path / f'images/{index}.png'), img)
         images.append(dict(id=index, file_name=f'{index}.png', width=60, height=40))

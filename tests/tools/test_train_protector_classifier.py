@@ -57,14 +57,15 @@ def test_both_stages_the_table_and_what_is_left_of_it(tool, tmp_path, capfd):
     assert f'The figures: {tmp_path}/work/table.json' in out
     work = tmp_path / 'work' / name
     weights = read_state_dict(work / 'plain/classifier.safetensors')
-    assert load_protector(work / 'protector.safetensors').made_for == fingerprint(weights)
+    assert load_protector(work / 'protected/protector.safetensors').made_for == fingerprint(weights)
     frozen = read_state_dict(work / 'protected/epoch_1.pth')
     assert all((frozen[f'classifier.model.{key}'] == value).all() for key, value in weights.items())
 
 
 def test_resume_does_what_is_missing_and_nothing_else(tool, tmp_path, capfd):
     tool(*SMALL)
-    row, protector = _row(tmp_path), tmp_path / 'work/resnet20_cifar/protector.safetensors'
+    row = _row(tmp_path)
+    protector = tmp_path / 'work/resnet20_cifar/protected/protector.safetensors'
     assert tool(*SMALL, '--resume') == []
     assert _row(tmp_path) == row
     before = protector.read_bytes()
@@ -90,7 +91,7 @@ def test_cifar(tool, tmp_path):
     (['--protector', 'heavy'], "arch 'heavy' is not one of"),
     (['--epochs', 0], '--epochs must be at least 1'),
     (['--img-size', 16], '--img-size must be at least 32'),
-    (['--alpha', -1], 'not negative'),
+    (['--alpha', -1], 'must not be negative'),
     (['--num-train', 12, '--num-val', 6], 'fewer than a batch of 32'),
 ])
 def test_what_is_wrong_is_said_first(tool, tmp_path, capfd, arguments, message):

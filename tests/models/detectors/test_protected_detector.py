@@ -281,10 +281,10 @@ def test_detectors_that_are_none(detector, kind, error):
 
 @pytest.mark.parametrize(('name', 'stage_1'), [
     ('atss_pevit-tiny_light_bccd', 'bccd/atss_pevit-tiny_plain_bccd'),
-    ('retinanet_r50_light_bccd', 'protection/retinanet_r50_plain_bccd'),
+    ('retinanet_r50_light_bccd', 'protectors/retinanet_r50_plain_bccd'),
     ('faster-rcnn_r50_paper_coco', None)])
 def test_configs_name_the_detector_that_they_protect(name, stage_1, configs, monkeypatch, tmp_path):
-    cfg = Config.fromfile(str(configs / f'protection/{name}.py'))
+    cfg = Config.fromfile(str(configs / f'protectors/{name}.py'))
     assert cfg.model.type == 'ProtectedDetector'
     assert dict(type='ProtectorHook') in cfg.custom_hooks
     monkeypatch.chdir(tmp_path)
