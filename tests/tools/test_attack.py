@@ -102,7 +102,7 @@ def faults(sealed_shapes, tmp_path):
     shuffled = sealed_shapes.folder('mix+shuffle')
     return {
         'name': (['--attacks', 'nobody'], 'no attacker nobody: choose from thumbnail'),
-        'sealed': (['--sealed', tmp_path / 'nowhere'], 'encrypt_dataset.py makes it'),
+        'sealed': (['--sealed', tmp_path / 'nowhere'], 'sealing makes it'),
         'plain': (['--plain', tmp_path], '--plain must name the folder'),
         'edited': (['--sealed', edited], 'edited or damaged'),
         'key': (['--sealed', shuffled, '--key-file', tmp_path / 'other.key'],
