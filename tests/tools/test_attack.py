@@ -143,6 +143,7 @@ def detector(configs, sealed_shapes, tmp_path, run_tool):
         loader.dataset.pipeline = [step for step in loader.dataset.pipeline
                                    if step['type'] != 'MixSubPatches']
     cfg.model.bbox_head.anchor_generator.strides = [8, 16, 32, 64, 128]
+    cfg.model.data_preprocessor.pad_size_divisor = 16
     cfg.dump(str(config))
     run_tool('train.py', config, '--work-dir', tmp_path / 'work')
     return config, tmp_path / 'work/epoch_1.pth'
