@@ -9,7 +9,7 @@ from mmppvit.two_party.messages import ProtocolError
 from mmppvit.two_party.part_schema import build_backbone, build_preprocessor
 
 ARCH = dict(embed_dims=8, num_layers=1, num_heads=2)
-RUNS = [{'type': 'os.system', 'command': 'touch /tmp/owned'}]
+RUNS = [{'type': 'os.system', 'command': 'true'}]
 
 
 def test_what_may_be_built():

@@ -1,4 +1,4 @@
-"""Strides that modules reckon with, against the maps that they get."""
+"""Strides that modules are configured with, against the maps that they get."""
 from __future__ import annotations
 
 import math
@@ -92,7 +92,7 @@ class MapChecks:
 
 
 def reckoned_strides(module: nn.Module, ignore: set[str]) -> list[tuple[str, list[float]]]:
-    """(field, strides) of whatever a module reckons with."""
+    """(field, strides) of whatever a module is configured with."""
     found = []
     if 'MaskHead' in type(module).__name__:  # CondInst's takes the levels that it needs itself
         return found

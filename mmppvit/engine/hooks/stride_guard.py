@@ -23,7 +23,7 @@ class StrideGuardHook(Hook):
     Before the first iteration: ``patch_size`` and ``grid`` of pipelines and backbone, steps that
     resize after the encryption, preprocessors that resize or pad to no whole patch, widths of
     backbone and neck. During the first iteration: the strides that heads, point and anchor
-    generators and RoI extractors reckon with, against the maps that they get; ranges of object
+    generators and RoI extractors use, against the maps that they get; ranges of object
     sizes against those strides; mean and deviation of what the backbone gets, of which a warning
     says what to set. After it the hook does nothing.
 
