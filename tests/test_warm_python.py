@@ -1,6 +1,7 @@
 """The tests' interpreter behaves as a real one."""
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 
@@ -41,11 +42,19 @@ def test_an_error_keeps_its_traceback():
 
 
 def test_packages_are_there_already_and_state_is_not_shared():
+    _start_other_server()
     code = ('import sys, os; assert "mmdet.models" in sys.modules; '
             'assert not hasattr(os, "mark"); os.mark = 1')
     for _ in range(2):
         done = run_warm_python('-c', code)
         assert done.returncode == 0, done.stderr
+
+
+def _start_other_server():
+    """As code under test does that seals in several processes."""
+    child = multiprocessing.get_context('forkserver').Process(target=int)
+    child.start()
+    child.join()
 
 
 def test_modules_run():

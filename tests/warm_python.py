@@ -7,6 +7,7 @@ such tests start a real interpreter.
 """
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import runpy
@@ -14,13 +15,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 __all__ = ['run_warm_python']
 
 ROOT = Path(__file__).resolve().parents[1]
-PRELOAD = ('mmppvit.register', 'mmdet.apis', 'mmdet.models', 'mmppvit.sealed')
+PRELOAD = ('mmppvit.register', 'mmdet.apis', 'mmdet.models', 'mmppvit.sealed',
+           'tests.plain_config_text')
 _context = multiprocessing.get_context('forkserver')
 
 
@@ -42,12 +46,13 @@ def run_warm_python(*args: object,
     Raises:
         subprocess.TimeoutExpired: If it took longer.
     """
-    _start_server()
     with tempfile.TemporaryDirectory() as folder:
         streams = [os.path.join(folder, name) for name in ('stdout', 'stderr')]
         child = _context.Process(target=_run, args=(
             [str(a) for a in args], str(cwd or os.getcwd()), dict(env or os.environ), streams))
-        child.start()
+        ours = _server().connect_to_new_process
+        with mock.patch.object(forkserver, 'connect_to_new_process', ours):
+            child.start()
         child.join(timeout)
         if child.exitcode is None:
             child.kill()
@@ -57,18 +62,19 @@ def run_warm_python(*args: object,
     return subprocess.CompletedProcess(args, child.exitcode, *texts)
 
 
-def _start_server() -> None:
-    """With this source tree on its path, and one thread, as forks of many threads may hang."""
-    from multiprocessing import forkserver
-    _context.set_forkserver_preload(list(PRELOAD))
-    saved = dict(os.environ)
-    path = filter(None, (str(ROOT), saved.get('PYTHONPATH')))
-    os.environ.update(PYTHONPATH=os.pathsep.join(path), OMP_NUM_THREADS='1')
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(saved)
+@functools.cache
+def _server() -> forkserver.ForkServer:
+    """With this source tree on its path, and one thread, as forks of many threads may hang.
+
+    A server of its own: that of the context may have been started by the code under test, without
+    the packages.
+    """
+    server = forkserver.ForkServer()
+    server.set_forkserver_preload(list(PRELOAD))
+    path = filter(None, (str(ROOT), os.environ.get('PYTHONPATH')))
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(path), OMP_NUM_THREADS='1'):
+        server.ensure_running()
+    return server
 
 
 def _run(args: Sequence[str], cwd: str, env: Mapping[str, str], streams: Sequence[str]) -> None:

@@ -6,10 +6,11 @@ import contextlib
 import csv
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.warm_python import run_warm_python
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ['suite', 'case', 'shape', 'ms_median', 'ms_p10', 'ms_p90', 'peak_mib', 'baseline',
@@ -19,8 +20,7 @@ ENV = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
 
 
 def _run(*args: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, 'tools/benchmark.py', *args], cwd=ROOT, env=ENV,
-                          capture_output=True, text=True)
+    return run_warm_python(ROOT / 'tools/benchmark.py', *args, cwd=ROOT, env=ENV)
 
 
 def test_sealed():

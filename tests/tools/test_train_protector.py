@@ -18,7 +18,7 @@ from mmppvit.models.protectors import fingerprint, load_protector
 @pytest.fixture
 def small(configs, bccd, tmp_path) -> Path:
     """configs/protectors/atss_pevit-tiny_light_bccd.py made small, with weights to protect."""
-    cfg = Config.fromfile(str(configs / 'protection/atss_pevit-tiny_light_bccd.py'))
+    cfg = Config.fromfile(str(configs / 'protectors/atss_pevit-tiny_light_bccd.py'))
     cfg.custom_data_root = str(bccd)
     cfg.merge_from_dict(dict(
         model=dict(

@@ -13,6 +13,7 @@ from benchmark_suites.case import Case
 from benchmark_suites.transforms import find_image, make_pipeline
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed import Manifest, SealedImage, SealJob
+from mmppvit.sealed.plain_images import read_plain
 from mmppvit.sealed.sources import Source
 from mmppvit.sealed.writer import seal_image
 from mmppvit.utils.atomic import write_atomic
@@ -48,12 +49,12 @@ def sealed_cases(args: argparse.Namespace) -> Iterator[Case]:
 
 def seal_one(job: SealJob, path: Path) -> SealedImage:
     """A sealed data set of one image."""
-    name = f'{path.stem}.{job.image_format}'
-    (image, content), = seal_image(path.read_bytes(), Source(path.name), name, job)
+    name, plain = f'{path.stem}.{job.image_format}', read_plain(path)
+    (image, content), = seal_image(plain.img, plain.content, Source(path.name), name, job)
     write_atomic(job.out / image.file, content)
     Manifest(job.out, job.scheme, job.image_format, list(job.scales), '0' * 64,
              job.key and dict(fingerprint=job.key.fingerprint, derivation=1),
-             images=[image]).save(job.key)
+             images=[image], counter=1).save(job.key)
     return image
 
 
@@ -61,8 +62,9 @@ def make_sealing(path: str, job: SealJob) -> Callable:
     """All that sealing does for one image, written out."""
 
     def run() -> None:
-        for image, content in seal_image(Path(path).read_bytes(), Source(Path(path).name),
-                                             'again', job):
+        plain = read_plain(path)
+        for image, content in seal_image(plain.img, plain.content, Source(Path(path).name),
+                                         'again', job):
             write_atomic(job.out / f'{image.file}.{job.image_format}', content)
 
     return run
