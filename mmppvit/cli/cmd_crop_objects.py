@@ -7,7 +7,7 @@ from mmppvit.cli.options import Command, PathType
 
 EXAMPLES = """
 mmppvit crop-objects --ann instances_train.json --img-dir images --out crops
-mmppvit train-classifier --data crops --encrypt mi --model-kwargs depth=3
+mmppvit train-classifier --data crops --encrypt mix --model-kwargs depth=3
 """
 
 
