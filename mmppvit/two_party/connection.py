@@ -20,7 +20,8 @@ from mmppvit.two_party.certificates import HOST_NAME, channel_credentials
 from mmppvit.two_party.messages import MAX_MESSAGE, decode, encode
 from mmppvit.utils.user_errors import UserError
 
-__all__ = ['METHOD', 'HostConnection', 'HostError', 'check_loopback', 'grpc_options']
+__all__ = ['METHOD', 'HostConnection', 'HostError', 'check_loopback', 'grpc_options',
+           'shift_port']
 
 METHOD = '/mmppvit.TwoParty/Call'
 _LOOPBACK = ('127.0.0.1', 'localhost', '[::1]')
@@ -41,6 +42,17 @@ def check_loopback(address: str) -> None:
     if address.rpartition(':')[0] not in _LOOPBACK:
         raise ValueError(f'{address} is not of this machine ({", ".join(_LOOPBACK)}), and images '
                          'do not travel without TLS: make certificates with --init on both sides')
+
+
+def shift_port(address: str, rank: int) -> str:
+    """Address of the host's process ``rank``: HOST:PORT -> HOST:(PORT + rank)."""
+    if rank == 0:
+        return address
+    name, _, port = address.rpartition(':')
+    if not port.isdigit() or port == '0':
+        raise ValueError(f'{address}: several processes need a port that is known, and as many '
+                         'after it')
+    return f'{name}:{int(port) + rank}'
 
 
 class HostConnection:

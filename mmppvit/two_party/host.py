@@ -1,6 +1,8 @@
 """The host of a two-party training: it has the backbone and sees patches without their order."""
 from __future__ import annotations
 
+import datetime
+import os
 import signal
 import threading
 import time
@@ -9,14 +11,15 @@ from concurrent import futures
 from pathlib import Path
 
 import grpc
+import torch.distributed as dist
 
 from mmppvit.two_party.certificates import server_credentials
-from mmppvit.two_party.connection import METHOD, check_loopback, grpc_options
+from mmppvit.two_party.connection import METHOD, check_loopback, grpc_options, shift_port
 from mmppvit.two_party.host_session import HostSession
 from mmppvit.two_party.patch_store import PatchStore
 from mmppvit.two_party.request_journal import RequestJournal
 
-__all__ = ['RateLimit', 'serve', 'start_host']
+__all__ = ['RateLimit', 'recording', 'serve', 'start_host']
 
 
 class RateLimit:
@@ -99,10 +102,19 @@ def serve(work_dir: Path, listen: str, certificates: Path | None, device: str = 
         max_mbit (float): Rate that is taken from the owner, in Mbit/s.
         record (Path, optional): File for all that is received, as an attacker would keep it.
         told (Callable): Gets the line that says where it listens.
+
+    Under ``torchrun`` each process listens on a port of its own, from that of ``listen`` on, for
+    the owner's process of the same rank.
     """
+    rank, distributed = _join_group(device)
+    listen = shift_port(listen, rank)
+    if device == 'cuda' and distributed:
+        device = f'cuda:{os.environ["LOCAL_RANK"]}'
     store = None if patches is None else PatchStore(patches)
-    session = HostSession(work_dir, device, store, snapshot_every, max_checkpoints)
-    handle = session.handle if record is None else _recording(session.handle, record)
+    session = HostSession(work_dir, device, store, snapshot_every, max_checkpoints, distributed)
+    if record is not None and distributed:
+        record = record.with_name(f'{record.name}.{rank}')
+    handle = session.handle if record is None else recording(session.handle, record)
     server, port = start_host(handle, listen, certificates, max_mbit * 1e6 / 8)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -112,7 +124,18 @@ def serve(work_dir: Path, listen: str, certificates: Path | None, device: str = 
     server.stop(5).wait()
 
 
-def _recording(handle: Callable[[bytes], bytes], path: Path) -> Callable[[bytes], bytes]:
+def _join_group(device: str) -> tuple[int, bool]:
+    """Rank, and whether there are others."""
+    if int(os.environ.get('WORLD_SIZE', 1)) == 1:
+        return 0, False
+    if not dist.is_initialized():
+        dist.init_process_group('nccl' if device.startswith('cuda') else 'gloo',
+                                timeout=datetime.timedelta(minutes=5))
+    return dist.get_rank(), True
+
+
+def recording(handle: Callable[[bytes], bytes], path: Path) -> Callable[[bytes], bytes]:
+    """``handle``, which keeps all that it gets in a file."""
     journal = RequestJournal(path)
 
     def recorded(request: bytes) -> bytes:

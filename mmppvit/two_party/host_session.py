@@ -54,15 +54,20 @@ class HostSession:
         store (PatchStore, optional): Sealed images that are here already.
         snapshot_every (int): Steps between snapshots.
         max_checkpoints (int): Most checkpoints of a run; more are refused.
+        distributed (bool): Whether this is one of the processes of torch's default group, which
+            train together. They keep checkpoints, and no snapshots: one that is killed
+            ends the session of all, and the owner goes on from a checkpoint.
     """
 
     def __init__(self, work_dir: Path, device: str = 'cpu', store: PatchStore | None = None,
-                 snapshot_every: int = 100, max_checkpoints: int = 1000) -> None:
+                 snapshot_every: int = 100, max_checkpoints: int = 1000,
+                 distributed: bool = False) -> None:
         self.work_dir = Path(work_dir)
         self.device = device
         self.store = store
         self.snapshot_every = snapshot_every
         self.max_checkpoints = max_checkpoints
+        self.distributed = distributed
         self._lock = threading.Lock()
         (self.work_dir / 'session').mkdir(parents=True, exist_ok=True)
         self._recover()
@@ -82,6 +87,8 @@ class HostSession:
             except Exception:  # a fault here, or one that the owner found: nothing half done stays
                 print_log(traceback.format_exc(), logger='current', level=logging.ERROR)
                 self._torn = self.committed
+                if self.distributed:
+                    self.half = None
                 return encode(dict(error='the host failed, see its log', kind='refused'))
 
     def _handle(self, request: bytes) -> bytes:
@@ -110,7 +117,7 @@ class HostSession:
             self._journal.append(request)
         self._accept(header['seq'], digest, response)
         self._torn = False
-        if not self.committed and not self.half.missing:
+        if not self.committed and not self.half.missing and not self.distributed:
             self._commit()
         elif self.committed and method == 'step' and (
                 self.steps % self.snapshot_every == 0 or self._journal.size > _MAX_JOURNAL):
@@ -131,7 +138,7 @@ class HostSession:
             raise ProtocolError('a session begins with request 0 and an identifier of the run')
         if header['session'] == self.session:
             raise ProtocolError('this session is open already')
-        half = TrainingHalf(header['spec'], self.device)
+        half = TrainingHalf(header['spec'], self.device, self.distributed)
         self.half, self.session, self.run, self.steps = half, header['session'], header['run'], 0
         self.committed = False
         count = 0 if self.store is None else len(self.store)
@@ -259,7 +266,7 @@ class HostSession:
         self.session, self.run, self.seq, self.steps = '', '', -1, 0
         self._last: tuple[str, bytes] = ('', b'')
         self.committed = self._torn = False
-        path = find_state(self.work_dir / 'session')
+        path = None if self.distributed else find_state(self.work_dir / 'session')
         if path is None:
             return
         state, info = read_state(path)

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from mmdet.registry import MODELS
+from mmengine.dist import all_reduce, get_rank
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmppvit.models.backbones import PEViT
-from mmppvit.two_party.connection import HostConnection, HostError
+from mmppvit.two_party.connection import HostConnection, HostError, shift_port
 from mmppvit.two_party.defenses import GradientDefense
 from mmppvit.two_party.patch_store import (
     PatchStore,
@@ -117,7 +118,8 @@ class RemotePEViT(PEViT):
         """
         link = self._link
         link.set_normalization(preprocessor)
-        connection = HostConnection(self.address, self.certificates, self.patience)
+        address = shift_port(self.address, get_rank())
+        connection = HostConnection(address, self.certificates, self.patience)
         spec = dict(backbone=self.spec, mean=link.mean.flatten().tolist(),
                     std=link.std.flatten().tolist(), optimizer=optimizer, seed=seed)
         answer, _, _ = connection.call('open', spec=spec, run=run)
@@ -233,10 +235,12 @@ class RemotePEViT(PEViT):
     def send_gradients(self, number: int, grads: Sequence[Tensor], images: list[Tensor]) -> None:
         """Give the host the gradients of the tokens of forward pass ``number``."""
         tensors: dict[str, Tensor] = {}
+        bad = torch.tensor(any(not torch.isfinite(rows).all() for rows in grads), dtype=torch.int32)
+        all_reduce(bad, 'max')  # the hosts of all processes average together, or none does
+        if bad:
+            self._link.overflow = True
+            return
         for i, rows in enumerate(grads):
-            if not torch.isfinite(rows).all():
-                self._link.overflow = True
-                return
             tensors.update(pack_rows(self.defense(rows.float(), images), self.grad_wire, str(i)))
         answer, _, _ = self.connection.call('backward', tensors, forward=number,
                                             wire=self.grad_wire)

@@ -5,13 +5,14 @@ import math
 import secrets
 
 from mmdet.registry import HOOKS
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast_object_list, get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from mmppvit.two_party.remote_optim import drive_host, optimizer_spec
+from mmppvit.two_party.remote_parallel import RemoteDataParallel
 from mmppvit.two_party.remote_pevit import RemotePEViT
 
 __all__ = ['RemoteBackboneHook']
@@ -41,7 +42,12 @@ class RemoteBackboneHook(Hook):
         if backbone is None:
             return
         if get_world_size() > 1:
-            raise ValueError('a RemotePEViT trains with one process on the owner\'s side')
+            if not isinstance(runner.model, RemoteDataParallel):
+                raise ValueError("several processes train a RemotePEViT with model_wrapper_cfg="
+                                 "dict(type='RemoteDataParallel'): add it to the config")
+            shared = [self._run]
+            broadcast_object_list(shared)
+            (self._run, ) = shared
         for hook in _emas(runner):
             _momentum(hook)  # refuses unknown kinds before anything is sent
         if not backbone.connected:
@@ -65,8 +71,9 @@ class RemoteBackboneHook(Hook):
         detector = _unwrapped(runner.model)
         copies = [hook.ema_model.module.backbone for hook in _emas(runner)]
         step = None if self._resumed is None else self._resumed['step']
-        found = backbone.connect(detector.data_preprocessor, optimizer, self._run,
-                                 runner.seed or 0, step)
+        # Stochastic depth gets a seed of its own: that of the run says which image comes when, and
+        # what the first weights of neck and head are.
+        found = backbone.connect(detector.data_preprocessor, optimizer, self._run, 0, step)
         for copy in copies:
             copy.release()
         if step is not None and found['digest'] != self._resumed['digest']:

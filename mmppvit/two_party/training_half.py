@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmppvit.two_party.messages import ProtocolError, fields
@@ -41,12 +42,15 @@ class TrainingHalf:
             ``optimizer`` (``type`` and ``groups`` of ``names`` and ``options``), ``seed`` of
             stochastic depth.
         device (str): Where it computes.
+        distributed (bool): Whether the processes of torch's default group train together, each
+            with an owner's process of its own: gradients are averaged over them.
 
     Raises:
         ProtocolError: The spec is not valid.
     """
 
-    def __init__(self, spec: dict, device: str = 'cpu') -> None:
+    def __init__(self, spec: dict, device: str = 'cpu', distributed: bool = False) -> None:
+        self.distributed = distributed
         self.spec = fields(spec, _SPEC, 'the session')
         self.device = device
         self.model = build_backbone(spec['backbone']).to(device).train()
@@ -72,6 +76,9 @@ class TrainingHalf:
         for name, value in tensors.items():
             state[name].copy_(value)
         self.missing -= set(tensors)
+        if self.distributed and not self.missing:
+            for param in self.model.parameters():
+                dist.broadcast(param.data, 0)
 
     def forward(self, images: Sequence[Tensor], number: int | None, average: bool = False,
                 amp: str | None = None) -> list[Tensor]:
@@ -140,13 +147,20 @@ class TrainingHalf:
         return [tuple(x.shape) for x in self._graphs[number]]
 
     def backward(self, number: int, grads: Sequence[Tensor]) -> float | None:
-        """Add the gradients of one forward pass.
+        """Add the gradients of one forward pass; then they are averaged over all processes.
+
+        Averages stay what they are when averaged again, so that several passes add up.
 
         Returns:
             float | None: The squared norm of all gradients so far, None if it is not finite.
         """
         outs = self._graphs.pop(number)
         torch.autograd.backward(outs, [g.to(x) for g, x in zip(grads, outs, strict=True)])
+        if self.distributed:
+            for param in self.model.parameters():
+                if param.grad is not None:
+                    dist.all_reduce(param.grad)
+                    param.grad.div_(dist.get_world_size())
         return self.squared_norm()
 
     def squared_norm(self) -> float | None:

@@ -1,63 +1,27 @@
 """Host, owner and connection die at random moments, and the weights are those of a quiet run.
 
-``MMPPVIT_KILLS`` is how many die, 4 by default.
+``MMPPVIT_KILLS`` is how many die, 4 by default, and ``MMPPVIT_KILLS_SEED`` chooses when.
 """
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
+from tests.two_party.processes import CONTEXT, Process, free_port
 from tests.two_party.training_cases import remote, train, training_config
 
 KILLS = int(os.environ.get('MMPPVIT_KILLS', 4))
+SEED = int(os.environ.get('MMPPVIT_KILLS_SEED', 0))
 ITERATIONS = max(10, KILLS)
-
-
-# A clean process with everything imported forks the children: gRPC survives no fork of its own.
-_CONTEXT = multiprocessing.get_context('forkserver')
-
-
-class Process:
-    """A process that can be killed and started again."""
-
-    def __init__(self, run: Callable, *args) -> None:
-        self.run, self.args = run, args
-        self.start()
-
-    def start(self) -> None:
-        self.process = _CONTEXT.Process(target=_logged, args=(self.run, *self.args))
-        self.process.start()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
-
-    def ended(self) -> int | None:
-        """Exit code, None while it runs."""
-        return self.process.exitcode
-
-
-def _logged(run: Callable, log: Path, *args) -> None:
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    run(*args)
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return server.getsockname()[1]
 
 
 def _forward(port: int, target: int) -> None:
@@ -106,13 +70,14 @@ def _own(shapes: Path, folder: Path, port: int) -> None:
     train(cfg)
 
 
-def _run(shapes: Path, folder: Path, kills: int, seed: int = 0) -> tuple[dict, int]:
-    """Weights at the end, and how many were killed."""
-    rng, killed = random.Random(seed), 0
-    host_port, port = _free_port(), _free_port()
+def _run(shapes: Path, folder: Path, kills: int, seed: int = SEED) -> tuple[dict, Counter]:
+    """Weights at the end, and how often each was killed."""
+    rng, killed = random.Random(seed), Counter()
+    host_port, port = free_port(), free_port()
     host = Process(_serve, folder / 'host.log', folder / 'host', host_port)
     wire = Process(_forward, folder / 'wire.log', port, host_port)
     owner = Process(_own, folder / 'owner.log', shapes, folder / 'owner', port)
+    names = {host: 'host', wire: 'connection', owner: 'owner'}
     deadline = time.monotonic() + 900 + 60 * kills
     try:
         while (code := owner.ended()) is None:
@@ -120,10 +85,10 @@ def _run(shapes: Path, folder: Path, kills: int, seed: int = 0) -> tuple[dict, i
             time.sleep(rng.uniform(.02, .5))
             # The owner's progress is its checkpoints: let it reach one now and then.
             victim = rng.choice([host, host, host, wire, wire, wire, owner])
-            if killed < kills and list((folder / 'owner').glob('iter_*.pth')):
+            if killed.total() < kills and list((folder / 'owner').glob('iter_*.pth')):
                 victim.kill()
                 victim.start()
-                killed += 1
+                killed[names[victim]] += 1
         assert code == 0, (folder / 'owner.log').read_text()[-3000:]
     finally:
         for process in (owner, wire, host):
@@ -136,13 +101,13 @@ def _run(shapes: Path, folder: Path, kills: int, seed: int = 0) -> tuple[dict, i
 
 def test_the_weights_are_those_of_an_undisturbed_run(tmp_path):
     shapes = write_synthetic_shapes(tmp_path / 'plain', 6, 3, (128, 96))
-    _CONTEXT.set_forkserver_preload(['tests.two_party.test_kills', 'mmppvit.two_party.host'])
+    CONTEXT.set_forkserver_preload(['tests.two_party.test_kills', 'mmppvit.two_party.host'])
     for name in ('quiet', 'disturbed'):
         (tmp_path / name).mkdir()
     expected, _ = _run(shapes, tmp_path / 'quiet', 0)
     found, killed = _run(shapes, tmp_path / 'disturbed', KILLS)
-    assert killed > 0
-    print(f'{killed} killed')
+    assert killed.total() > 0
+    print(f'killed: {dict(killed)}')
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert torch.equal(found[name], value), name

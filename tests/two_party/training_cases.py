@@ -73,11 +73,12 @@ class Record(Hook):
         self.rows.append((float(outputs['loss'].detach()), norm.current() if norm else 0.))
 
 
-def train(cfg: Config) -> tuple[Runner, list[tuple[float, float]]]:
+def train(cfg: Config, *hooks: Hook) -> tuple[Runner, list[tuple[float, float]]]:
     """The runner afterwards, and what was recorded."""
     record = Record()
     runner = Runner.from_cfg(cfg)
-    runner.register_hook(record)
+    for hook in (*hooks, record):
+        runner.register_hook(hook)
     runner.train()
     return runner, record.rows
 

@@ -10,7 +10,8 @@ from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 
 from mmppvit.attacks.host_view.host_recording import SeenImage, identify, read_recording
-from mmppvit.attacks.host_view.host_scores import TrueImage, score_host
+from mmppvit.attacks.host_view.host_scores import score_host
+from mmppvit.attacks.host_view.true_image import TrueImage
 from mmppvit.two_party.export_patches import without_motions
 from mmppvit.two_party.patch_store import cut_patches
 from mmppvit.utils.config_files import load_config
@@ -34,17 +35,21 @@ def true_images(cfg) -> dict[bytes, TrueImage]:
         corners = torch.as_tensor(getattr(boxes.bboxes, 'tensor', boxes.bboxes)).numpy()
         cols = image.shape[2] // side
         places = np.stack(np.divmod(order.numpy(), cols), 1)
-        found[name] = TrueImage(places, _labels(places, side, corners, boxes.labels.numpy()))
+        found[name] = _true_image(places, side, corners, boxes.labels.numpy())
     return found
 
 
-def _labels(places: np.ndarray, side: int, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _true_image(places: np.ndarray, side: int, boxes: np.ndarray, labels: np.ndarray) -> TrueImage:
+    """Each patch belongs to the smallest box over its center."""
+    none = np.full(len(places), -1)
+    if not len(boxes):
+        return TrueImage(places, none, none, np.zeros(len(places)))
     center = (places[:, None, ::-1] + .5) * side  # x, y
     inside = ((center >= boxes[None, :, :2]) & (center < boxes[None, :, 2:])).all(2)
-    area = np.where(inside, (boxes[:, 2:] - boxes[:, :2]).prod(1), np.inf)
-    if not len(boxes):
-        return np.full(len(places), -1)
-    return np.where(inside.any(1), labels[area.argmin(1)], -1)
+    sizes = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    smallest, within = np.where(inside, sizes, np.inf).argmin(1), inside.any(1)
+    return TrueImage(places, np.where(within, labels[smallest], -1), np.where(within, smallest, -1),
+                     np.where(within, sizes[smallest] / side**2, 0.))
 
 
 def attack_host(recording: Path, config: str, cfg_options: Iterable[str] = (), known: int = 20

@@ -33,6 +33,8 @@ class SimpleFeaturePyramid(BaseModule):
         num_blocks (int): ConvNeXt blocks (Liu et al., 2022) on the backbone's map before the
             levels. A backbone without positions cannot tell which tokens are neighbors; these
             can, at a small part of the cost of convolutions in the head.
+        kernel_size (int): Of each level's last convolution, 3 as in ViTDet. With 1, no blocks
+            and no factors below 1 no token meets another one.
         norm_cfg (dict, optional): Norm after every convolution; None for none. 'LayerNorm2d' is
             ViTDet's: over the channels, at every position.
         contiguous (bool): Whether all levels lie channel by channel in memory. The norm leaves them
@@ -47,6 +49,7 @@ class SimpleFeaturePyramid(BaseModule):
                  scale_factors: tuple[float, ...] = (4., 2., 1., .5),
                  num_outs: int | None = None,
                  num_blocks: int = 0,
+                 kernel_size: int = 3,
                  norm_cfg: dict | None = dict(type='mmdet.LayerNorm2d', eps=1e-6),
                  contiguous: bool = False,
                  init_cfg: dict | None = None) -> None:
@@ -55,6 +58,7 @@ class SimpleFeaturePyramid(BaseModule):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.contiguous = contiguous
+        self.kernel_size = kernel_size
         self.num_outs = len(exponents) if num_outs is None else num_outs
         if self.num_outs < len(exponents):
             raise ValueError(f'num_outs {num_outs} is less than the {len(exponents)} scale_factors')
@@ -75,7 +79,8 @@ class SimpleFeaturePyramid(BaseModule):
         conv_cfg = dict(norm_cfg=norm_cfg, act_cfg=None, bias=norm_cfg is None)
         layers.append(ConvModule(channels, self.out_channels, 1, **conv_cfg))
         layers.append(
-            ConvModule(self.out_channels, self.out_channels, 3, padding=1, **conv_cfg))
+            ConvModule(self.out_channels, self.out_channels, self.kernel_size,
+                       padding=self.kernel_size // 2, **conv_cfg))
         return nn.Sequential(*layers)
 
     def forward(self, inputs: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

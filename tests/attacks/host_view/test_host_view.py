@@ -7,7 +7,7 @@ import torch
 
 from mmppvit.attacks.host_view.host_recording import SeenImage, identify, read_recording
 from mmppvit.attacks.host_view.host_scores import TrueImage, score_host
-from mmppvit.attacks.host_view.host_truth import _labels, true_images
+from mmppvit.attacks.host_view.host_truth import _true_image, true_images
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.two_party.messages import encode
 from mmppvit.two_party.patch_store import cut_patches, move_patches
@@ -29,6 +29,7 @@ def _case(kind: str, count: int = 12, steps: int = 4) -> tuple[list, list]:
     seen, truth = [], []
     for _ in range(count):
         labels = rng.integers(-1, 2, len(PLACES))
+        boxes = np.where(labels < 0, -1, rng.integers(0, 3, len(PLACES)))
         image = SeenImage(rng.integers(0, 256, (len(PLACES), 3, 8, 8), np.uint8),
                           np.zeros((len(PLACES), ) * 2), np.zeros(len(PLACES)),
                           np.zeros((len(PLACES), DIMS)))
@@ -39,17 +40,29 @@ def _case(kind: str, count: int = 12, steps: int = 4) -> tuple[list, list]:
             if kind == 'labels':
                 grads[labels >= 0] *= 3
                 grads[labels == 1, 0] += 9
+            if kind == 'boxes':
+                grads[boxes >= 0] += 3 * np.eye(DIMS)[boxes[boxes >= 0]]
             image.add(grads)
         seen.append(image)
-        truth.append(TrueImage(PLACES, labels))
+        truth.append(TrueImage(PLACES, labels, boxes, np.where(boxes < 0, 0, 4. + boxes)))
     return seen, truth
 
 
 def test_gradients_that_tell_neighbors():
-    found = score_host(*_case('neighbors'), known=4)['neighbors']
-    assert found['gradients'] > .8
-    assert found['chance'] == pytest.approx(.0728, abs=1e-3)  # 82 seams, twice, of 48 * 47 pairs
-    assert found['patches'] < .2
+    found = score_host(*_case('neighbors'), known=4)
+    for name in ('neighbors', 'neighbors, learned'):
+        assert found[name]['gradients'] > .8
+        # 82 seams, twice, of 48 * 47 pairs
+        assert found[name]['chance'] == pytest.approx(.0728, abs=1e-3)
+        assert found[name]['patches'] < .2
+
+
+def test_gradients_that_tell_boxes():
+    found = score_host(*_case('boxes'), known=4)
+    assert found['same box']['gradients'] > .95
+    assert found['box size']['gradients'] > .9
+    assert abs(found['same box']['patches'] - .5) < .1
+    assert abs(found['box size']['patches']) < .3
 
 
 def test_gradients_that_tell_objects_and_classes():
@@ -101,11 +114,14 @@ def test_what_was_received_is_put_together(wire):
     np.testing.assert_allclose(seen.directions, (3 * expected / scale)[order], atol=.06)
 
 
-def test_labels_of_places():
+def test_boxes_of_places():
     boxes = np.array([[0, 0, 24, 16], [8, 0, 16, 8.]])
-    found = _labels(np.array([[0, 0], [0, 1], [1, 2], [2, 0]]), 8, boxes, np.array([5, 7]))
-    assert found.tolist() == [5, 7, 5, -1]
-    assert _labels(PLACES, 8, np.zeros((0, 4)), np.zeros(0)).tolist() == [-1] * len(PLACES)
+    found = _true_image(np.array([[0, 0], [0, 1], [1, 2], [2, 0]]), 8, boxes, np.array([5, 7]))
+    assert found.labels.tolist() == [5, 7, 5, -1]
+    assert found.boxes.tolist() == [0, 1, 0, -1]
+    assert found.areas.tolist() == [6, 1, 6, 0]
+    none = _true_image(PLACES, 8, np.zeros((0, 4)), np.zeros(0))
+    assert none.labels.tolist() == none.boxes.tolist() == [-1] * len(PLACES)
 
 
 def test_the_truth_of_a_config(tmp_path):

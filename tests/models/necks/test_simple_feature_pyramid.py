@@ -46,6 +46,15 @@ def test_blocks_bring_the_surroundings_in():
         assert (touched.min(), touched.max()) == (15 - reach, 15 + reach)
 
 
+def test_pointwise_levels_keep_tokens_apart():
+    neck = SimpleFeaturePyramid(8, 4, (2., 1.), kernel_size=1)
+    x = torch.randn(1, 8, 4, 5, requires_grad=True)
+    for level, side in zip(neck(x), (2, 1), strict=True):
+        cell = level[..., 2 * side:3 * side, side:2 * side].square().sum()
+        (grad, ) = torch.autograd.grad(cell, x, retain_graph=True)
+        assert grad.abs().sum(1).nonzero().tolist() == [[0, 2, 1]]
+
+
 def test_defaults_are_those_of_vitdet():
     neck = SimpleFeaturePyramid(64)
     outs = neck(torch.randn(1, 64, 4, 4))
