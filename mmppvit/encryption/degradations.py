@@ -134,7 +134,7 @@ def add_noise(img: np.ndarray, sigma: float, seed: bytes) -> np.ndarray:
     """Gaussian noise of its own for every number, rounded, added and clipped to 8 bits.
 
     The noise comes from the AES-256-CTR stream of ``seed``, 16 bits for each number, so it is the
-    same on every platform, and nobody can foretell it without the seed. Who knows the seed takes
+    same on every platform, and nobody can predict it without the seed. Who knows the seed takes
     all of it away that was not clipped.
 
     Args:

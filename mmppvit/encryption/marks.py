@@ -1,21 +1,26 @@
-"""Marks that encryption leaves in an image, and by which one that lacks them is found."""
+"""Marks that encryption leaves in every image, so that one without them was not encrypted.
+
+Each is a bound that no encrypted image can exceed, whatever the plain one was: text pages, drawings
+and X-rays as well as photographs. What can only be judged by comparison is in
+:mod:`mmppvit.encryption.continuity`.
+"""
 from __future__ import annotations
 
 import numpy as np
 
+from mmppvit.encryption.degradations import gaussian_weights
 from mmppvit.encryption.levels import MIDDLE_LEVEL
 from mmppvit.encryption.patches import split_patches
-from mmppvit.encryption.shuffling import shuffle_patches
 
-__all__ = ['blockiness', 'continues_over_borders', 'disorder', 'has_blocks', 'has_gray_borders',
-           'has_middle_means', 'lies_in_order']
+__all__ = ['has_blocks', 'has_gray_borders', 'has_middle_means', 'has_noise', 'has_small_steps',
+           'starts_gray']
 
-# 111 photographs: in order up to 0.50, mixed or not, with patches of 8 and 16 pixels; shuffled from
-# 0.966.
-_ORDERED_BELOW, _ENOUGH_PATCHES = .8, 48
-# 90 photographs at two sizes and three patch sizes: mixed from 1.39; shrunk 2 to 4 times below 1.3
-# in 9 of 10.
-_PLAIN_BELOW = 1.3
+# Noise of less changes few pixels after rounding; of more it mostly clips.
+_LEAST_NOISE, _MOST_NOISE = 2., 60.
+# Where noise is clipped on one side, 0.6 of its standard deviation is left.
+_LEFT_OF_NOISE = .4
+_ENOUGH_SQUARES = 256
+_MEDIAN = .6745  # of the size of a Gaussian number, in standard deviations
 
 
 def has_gray_borders(img: np.ndarray, side: int, width: int) -> bool:
@@ -25,26 +30,24 @@ def has_gray_borders(img: np.ndarray, side: int, width: int) -> bool:
     return bool(gray.all())
 
 
+def starts_gray(img: np.ndarray, side: int, count: int) -> bool:
+    """Whether the first ``count`` patches are of the middle level: dropped ones come first."""
+    patches = split_patches(img, side)
+    return bool((patches.reshape(-1, *patches.shape[2:])[:count] == MIDDLE_LEVEL).all())
+
+
 def has_middle_means(img: np.ndarray, side: int, strength: float) -> bool:
     """Whether patches have means near 128, as centering of this strength makes them.
 
-    Those whose texture saturates do not count.
+    Clipping at 255 can only lower a mean, and clipping at 0 can only raise it.
     """
     patches = split_patches(img, side)
-    saturated = ((patches == 0) | (patches == 255)).any((2, 3))
+    away = patches.mean((2, 3)) - MIDDLE_LEVEL
     # Rounding moves the mean by up to half a level.
     allowed = (1 - strength) * MIDDLE_LEVEL + 1
-    return not (np.abs(patches.mean((2, 3)) - MIDDLE_LEVEL) > allowed)[~saturated].any()
-
-
-def lies_in_order(img: np.ndarray, side: int) -> bool:
-    """Whether neighbors are still neighbors: see :func:`disorder`."""
-    return disorder(img, side) < _ORDERED_BELOW
-
-
-def continues_over_borders(img: np.ndarray, side: int) -> bool:
-    """Whether patches continue each other, which mixed ones do not: see :func:`blockiness`."""
-    return side > 1 and blockiness(img, side) < _PLAIN_BELOW
+    too_low = (away < -allowed) & ~(patches == 255).any((2, 3))
+    too_high = (away > allowed) & ~(patches == 0).any((2, 3))
+    return not (too_low | too_high).any()
 
 
 def has_blocks(img: np.ndarray, block: int, padding: int) -> bool:
@@ -59,48 +62,31 @@ def has_blocks(img: np.ndarray, block: int, padding: int) -> bool:
     return bool((blocks == blocks[:, :, :1, :1]).all())
 
 
-def blockiness(img: np.ndarray, side: int) -> float:
-    """Mean step over the borders of patches as a multiple of the mean step within them.
+def has_small_steps(img: np.ndarray, sigma: float, padding: int) -> bool:
+    """Whether neighbors differ by no more than they can after a blur of ``sigma`` pixels.
 
-    About 1 for an image that was not encrypted, or not with patches of this side; infinite where
-    it says nothing: for images without texture, and for noise, whose steps are large everywhere.
-
-    Args:
-        img (ndarray): uint8, (H, W, C), sides multiples of ``side``.
-        side (int): Side of a patch in pixels, 2 or more.
+    A step from 0 to 255 becomes one of 255 times the largest weight of the blur. ``padding`` pixels
+    at the right and lower border do not count.
     """
-    over, within = [], []
-    for turned in (img, img.swapaxes(0, 1)):
-        steps = np.abs(np.diff(turned.astype(np.int16), axis=0)).mean(axis=(1, 2))
-        at_border = np.arange(1, len(turned)) % side == 0
-        over += steps[at_border].tolist()
-        within += steps[~at_border].tolist()
-    spread = img.std(axis=(0, 1)).mean()
-    if not over or spread < 4 or not 0 < np.mean(within) < .7 * spread:
-        return np.inf
-    return float(np.mean(over) / np.mean(within))
+    weights = gaussian_weights(sigma).astype(np.int64)
+    most = 255 * np.diff(weights, prepend=0).clip(0).sum() / weights.sum() + 1  # 1: rounding
+    inner = img[:max(img.shape[0] - padding, 0), :max(img.shape[1] - padding, 0)].astype(np.int16)
+    return all(np.abs(np.diff(inner, axis=axis)).max(initial=0) <= most for axis in (0, 1))
 
 
-def disorder(img: np.ndarray, side: int) -> float:
-    """Mean step over the borders of patches as a share of what it is in a random order.
+def has_noise(img: np.ndarray, sigma: float) -> bool:
+    """Whether 2 x 2 neighbors differ as much as Gaussian noise of ``sigma`` levels makes them.
 
-    About 1 for shuffled patches, well below where neighbors are still neighbors, mixed or not;
-    infinite where it says nothing: for images without texture or of few patches.
-
-    Args:
-        img (ndarray): uint8, (H, W, C), sides multiples of ``side``.
-        side (int): Side of a patch in pixels.
+    Squares with a number that may have been clipped do not count. True where too few are left, and
+    for noise of less than 2 levels.
     """
-    count = img.shape[0] // side * (img.shape[1] // side)
-    if count < _ENOUGH_PATCHES or img.std(axis=(0, 1)).mean() < 4:
-        return np.inf
-    rng = np.random.default_rng(0)
-    at_random = [_step_at_borders(shuffle_patches(img, side, rng.permutation(count)), side)
-                 for _ in range(2)]
-    return _step_at_borders(img, side) / np.mean(at_random)
-
-
-def _step_at_borders(img: np.ndarray, side: int) -> float:
-    steps = [np.abs(turned[side::side].astype(np.int16) - turned[side - 1:-1:side]).mean()
-             for turned in (img, img.swapaxes(0, 1)) if len(turned) > side]
-    return float(np.mean(steps))
+    if sigma < _LEAST_NOISE:
+        return True
+    even = img[:img.shape[0] // 2 * 2, :img.shape[1] // 2 * 2].astype(np.int16)
+    squares = even[::2, ::2], even[1::2, ::2], even[::2, 1::2], even[1::2, 1::2]
+    whole = np.logical_and.reduce([(part > 0) & (part < 255) for part in squares])
+    if whole.sum() < _ENOUGH_SQUARES:
+        return True
+    a, b, c, d = squares
+    found = np.median(np.abs(a - b - c + d)[whole]) / (2 * _MEDIAN)
+    return bool(found >= _LEFT_OF_NOISE * min(sigma, _MOST_NOISE))

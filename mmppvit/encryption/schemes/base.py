@@ -8,13 +8,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from mmppvit.encryption.centering import center_patches
+from mmppvit.encryption.continuity import continues_over_borders, lies_in_order
 from mmppvit.encryption.keys import Key, permutation
-from mmppvit.encryption.marks import (
-    continues_over_borders,
-    has_gray_borders,
-    has_middle_means,
-    lies_in_order,
-)
+from mmppvit.encryption.marks import has_gray_borders, has_middle_means, starts_gray
 from mmppvit.encryption.mixing import mix_sub_patches
 from mmppvit.encryption.patches import check_grid, pad_to_patches
 from mmppvit.encryption.shuffling import blank_patches, erode_patches, shuffle_patches
@@ -172,16 +168,20 @@ class Scheme:
         return None
 
     def looks_plain(self, img: np.ndarray) -> bool:
-        """Whether an image lacks the marks of this scheme, so that it may not be encrypted at all.
+        """Whether an image lacks the marks of this scheme, so that it was not encrypted with it.
 
-        Eroded patches have gray borders, centered ones means near 128, unless their texture
-        saturates. Of shuffled patches the neighbors are strangers, and mixed ones do not continue
-        each other. Whether centered patches are shuffled, and whether some were dropped, is not
-        judged.
+        Eroded patches have gray borders, dropped ones are gray and come first, centered ones have
+        means near 128. Of shuffled patches the neighbors are strangers, and mixed ones do not
+        continue each other. Whether centered patches are shuffled is not judged. An encrypted
+        image never lacks marks but by the rarest chance; a plain one may pass, such as an empty
+        page.
 
         Args:
             img (ndarray): uint8, (H, W, C), sides multiples of ``side``.
         """
+        count = img.shape[0] // self.side * (img.shape[1] // self.side)
+        if self.drop and not starts_gray(img, self.side, int(self.drop * count)):
+            return True
         if self.erode:
             return not has_gray_borders(img, self.side, self.erode)
         if self.centers:

@@ -15,7 +15,7 @@ from mmppvit.encryption.degradations import (
     downsample,
     pixelate,
 )
-from mmppvit.encryption.marks import has_blocks
+from mmppvit.encryption.marks import has_blocks, has_noise, has_small_steps
 from mmppvit.encryption.patches import pad_to_patches
 from mmppvit.encryption.schemes.base import Change, Scheme
 
@@ -92,8 +92,13 @@ class BaselineScheme(Scheme):
         return None
 
     def _lacks_marks_of_hiding(self, img: np.ndarray) -> bool:
-        """Pixelation leaves blocks of one color; blur, noise and a smaller size are not judged."""
-        return self.name == 'pixelate' and not has_blocks(img, int(self.strength), self.patch_size)
+        """Blur leaves small steps, pixelation blocks of one color, noise noise; a smaller size is
+        not judged."""
+        if self.name == 'blur':
+            return not has_small_steps(img, self.strength, self.patch_size)
+        if self.name == 'pixelate':
+            return not has_blocks(img, int(self.strength), self.patch_size)
+        return self.name == 'noise' and not has_noise(img, self.strength)
 
     def _hide(self, img: np.ndarray, image_id: str, pad_val: float | str) -> np.ndarray:
         if self.name == 'blur':
