@@ -205,8 +205,7 @@ class HeadHalf(nn.Module):
         self.dataset_meta = dataset_meta
 
     @classmethod
-    def load(cls, path: str | Path, model: dict, classes: Sequence[str] | None = None
-             ) -> HeadHalf:
+    def load(cls, path: str | Path, model: dict) -> HeadHalf:
         """The head half that ``tools/split_model.py`` wrote, ready to run.
 
         The file brings weights and class names and no code: what is built is ``model``, the
@@ -215,17 +214,12 @@ class HeadHalf(nn.Module):
         Args:
             path (str or Path): The file.
             model (dict): Config of the whole detector.
-            classes (Sequence[str], optional): Class names of the data set that it is to run on.
 
         Raises:
-            ValueError: It is no head half, or of another detector or of other classes.
+            ValueError: It is no head half, or of another detector.
         """
         weights, info = read_part(path, 'head')
         half = cls(model, info.get('dataset_meta'))
-        trained = half.dataset_meta.get('classes')
-        if trained and classes is not None and list(trained) != list(classes):
-            raise ValueError(f'{path} was trained on the classes {list(trained)}, the data set '
-                             f'has {list(classes)}')
         _load(half.detector, weights, path)
         return half.eval()
 

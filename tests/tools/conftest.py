@@ -90,6 +90,12 @@ def shrink(config: Path, out: Path, data_root: Path, **options) -> Path:
     cfg.train_dataloader.batch_size = 2
     if 'rpn' in cfg.model.test_cfg:
         cfg.model.train_cfg.rpn_proposal.max_per_img = cfg.model.test_cfg.rpn.max_per_img = 50
+    if 'roi_head' in cfg.model:
+        cfg.model.roi_head.bbox_head.fc_out_channels = 32
+        cfg.model.train_cfg.rcnn.sampler.num = 16
+        cfg.model.test_cfg.rcnn.max_per_img = 5
+    if 'mask_head' in cfg.model.get('roi_head', {}):
+        cfg.model.roi_head.mask_head.update(num_convs=1, conv_out_channels=16)
     for thresholds in (cfg.model.test_cfg, cfg.model.test_cfg.get('rcnn', {})):
         if 'score_thr' in thresholds:
             thresholds.score_thr = 0.  # after three iterations nothing is sure of itself

@@ -112,15 +112,16 @@ def test_two_processes(configs, coco_mini, tmp_path, tools):
 
 
 @pytest.mark.parametrize('source', ['README.md', 'configs/coco/atss_pevit-tiny_mix_coco.py'])
-def test_stock_train_script(source, coco_mini, tmp_path):
+def test_stock_train_script(source, coco_mini, tmp_path, run_python):
     """MMDetection's own script runs README's config and ours: ``custom_imports`` is enough."""
-    text = (ROOT / source).read_text()
-    config = tmp_path / 'config.py'
+    config = ROOT / source
     if source == 'README.md':
-        config.write_text(re.search(r'```python\n(_base_.*?)```', text, re.DOTALL)[1])
-    else:
-        config = ROOT / source
-    config = shrink(config, tmp_path, coco_mini)
+        line = re.search(r'^(mmppvit adapt .*)$', config.read_text(), re.MULTILINE)[1].split()
+        done = run_python('-m', *line, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        config = tmp_path / line[-1]
+    (tmp_path / 'small').mkdir()
+    config = shrink(config, tmp_path / 'small', coco_mini)
     cfg = Config.fromfile(str(config))
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = f'{coco_mini}/'  # the script knows no custom_data_root
@@ -128,7 +129,6 @@ def test_stock_train_script(source, coco_mini, tmp_path):
         evaluator.ann_file = str(coco_mini / 'annotations/instances_val2017.json')
     cfg.dump(str(config))
     script = Path(mmdet.__file__).parent / '.mim/tools/train.py'
-    done = subprocess.run([sys.executable, script, config, '--work-dir', 'work'], cwd=tmp_path,
-                          capture_output=True, text=True)
+    done = run_python(script, config, '--work-dir', 'work', cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert torch.load(tmp_path / 'work/epoch_1.pth', weights_only=True)['meta']['iter'] == 3

@@ -1,6 +1,7 @@
 """Wrong data: training ends with status 2 and an error that names the remedy; nothing is lost."""
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from tests.tools.conftest import shrink
@@ -42,11 +44,18 @@ def wrong(tool, config, tmp_path):
 
 
 def _replace_image(root, content: bytes) -> str:
-    """Overwrite the first training image; returns its name."""
+    """Overwrite the first training image, and its size and boxes in the json; returns its name."""
     ann_file = root / 'annotations/instances_train2017.json'
-    name = json.loads(ann_file.read_text())['images'][0]['file_name']
-    (root / 'train2017' / name).write_bytes(content)
-    return name
+    data = json.loads(ann_file.read_text())
+    image = data['images'][0]
+    (root / 'train2017' / image['file_name']).write_bytes(content)
+    with Image.open(io.BytesIO(content)) as img:
+        image['width'], image['height'] = img.size
+    for item in data['annotations']:
+        if item['image_id'] == image['id']:
+            item.update(bbox=[0, 0, 4, 4], area=16, segmentation=[[0, 0, 4, 0, 4, 4]])
+    ann_file.write_text(json.dumps(data))
+    return image['file_name']
 
 
 def _encode(img: np.ndarray, suffix: str = '.png') -> bytes:
@@ -54,8 +63,8 @@ def _encode(img: np.ndarray, suffix: str = '.png') -> bytes:
 
 
 def test_image_smaller_than_a_patch(drawn, wrong):
-    name = _replace_image(drawn, _encode(np.zeros((4, 64, 3), np.uint8)))
-    wrong(f'{name}.*height 12.*smaller than one 16x16 patch')
+    name = _replace_image(drawn, _encode(np.zeros((33, 990, 3), np.uint8)))  # 96x3 when resized
+    wrong(rf'{name}.*height \d\b.*smaller than one 16x16 patch')
 
 
 def test_grid_that_does_not_divide_the_patch(wrong):

@@ -32,14 +32,16 @@ def check_steps(dataset, model: nn.Module, loader: str) -> None:
     for pipeline, packs in _pipelines(dataset):
         names = [type(step).__name__ for step in pipeline]
         sizes = {(step.patch_size, step.grid): name for step, name in zip(
-            pipeline, names, strict=True) if name in _PATCH_STEPS}
+            pipeline, names, strict=True)
+            if name in _PATCH_STEPS and step.patch_size is not None}  # None: the sealed image's
         _check_order(names, loader)
         if len(sizes) > 1:
             (a, first), (b, second), *_ = sizes.items()
             raise ValueError(
                 f'{loader}: {first} is set to patch_size={a[0]}, grid={a[1]} and {second} to '
                 f'patch_size={b[0]}, grid={b[1]}: give all steps of a pipeline the same')
-        if expected is None or not packs or 'ReadSeal' in names:
+        sealed = any(getattr(step, 'reads_sealed', False) for step in pipeline)
+        if expected is None or not packs or sealed:
             continue  # SealedDataHook compares sealed data sets with the model
         if not sizes and 'DownsampleImage' not in names and expected[1] > 1:
             raise ValueError(
