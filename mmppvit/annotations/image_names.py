@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
-__all__ = ['file_of', 'plain_path', 'portable_name']
+__all__ = ['file_of', 'one_spelling', 'plain_path', 'portable_name']
 
 
 def plain_path(root: str | Path, name: str) -> Path:
@@ -82,6 +82,12 @@ def _below(root: str, name: str) -> str | None:
     if '..' in path.parts or not path.name or '\0' in name:
         return None
     return path.as_posix()
+
+
+def one_spelling(name: str) -> str:
+    """The same for all spellings of a name that :func:`file_of` takes, but absolute ones."""
+    name = unicodedata.normalize('NFC', unquote(name.replace('\\', '/')))
+    return PurePosixPath(name).as_posix()
 
 
 def portable_name(name: str) -> str:

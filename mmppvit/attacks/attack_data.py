@@ -12,7 +12,7 @@ from mmppvit.annotations.image_names import plain_path
 from mmppvit.attacks.attackers.interface import Pair
 from mmppvit.attacks.attackers.known_scene import photograph_again
 from mmppvit.encryption import Key, Scheme, pad_to_patches, unshuffle_patches
-from mmppvit.sealed import Manifest, SealedImage
+from mmppvit.sealed import Manifest, SealedImage, read_plain
 from mmppvit.sealed.image_files import decode_image
 
 __all__ = ['AttackData', 'load_attack_data']
@@ -61,7 +61,8 @@ class AttackData:
 
 def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None = None,
                   num_victims: int = 24, num_pairs: int = 400, scale: int = 0,
-                  seed: int = 0, protector: str | Path | None = None) -> AttackData:
+                  seed: int = 0, protector: str | Path | None = None,
+                  window: tuple[float, float] | None = None) -> AttackData:
     """Split a sealed data set, whose plain images are at hand, into attacker and victims.
 
     The attacker has images of the same kind as the victims, which is more than most have: what
@@ -78,6 +79,8 @@ def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None 
         seed (int): Of the draw.
         protector (str | Path, optional): The network's file, for learned protection: its users
             have it, and so have attackers.
+        window (tuple, optional): (lo, hi) that the data set was sealed with, of images of more than
+            8 bits, see :func:`mmppvit.sealed.read_plain`.
 
     Raises:
         ManifestError: The sealed data set was changed, or another key sealed it.
@@ -100,7 +103,7 @@ def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None 
     for place, index in enumerate(order[:num_victims + num_pairs]):
         image = images[index]
         try:
-            plain = _read_plain(Path(plain_dir), image)
+            plain = _read_plain(Path(plain_dir), image, window)
             compare = not manifest.scheme.needs_protector or place < _COMPARED
             pair = _sealed_pair(manifest, image, plain, key, compare)
             digest = hashlib.sha256(plain).digest()
@@ -139,12 +142,13 @@ def _check_enough(material: AttackData, sealed: str | Path) -> None:
                      'the folder that the data set was sealed from' * bool(reasons))
 
 
-def _read_plain(folder: Path, image: SealedImage) -> np.ndarray:
+def _read_plain(folder: Path, image: SealedImage, window: tuple[float, float] | None
+                ) -> np.ndarray:
     """uint8 (H, W, 3), rescaled as it was when the scheme was applied, and not padded yet."""
     path = plain_path(folder, image.source)
     if not path.is_file():
         raise OSError(f'no plain image {image.source} in {folder}')
-    img = decode_image(path.read_bytes())
+    img = read_plain(path, window).img
     if (img.shape[1], img.shape[0]) != tuple(image.plain):
         raise ValueError(f'{image.source} is {img.shape[1]}x{img.shape[0]}, it was '
                          f'{image.plain[0]}x{image.plain[1]} when it was sealed')

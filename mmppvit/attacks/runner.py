@@ -46,6 +46,7 @@ class AttackSettings:
         memory (float): GiB that the process of an attacker may have, with what it has read; 0 for
             no limit.
         protector (str, optional): File of the network, for learned protection.
+        window (tuple, optional): (lo, hi) that images of more than 8 bits were sealed with.
 
     Raises:
         ValueError: A number is out of range.
@@ -61,6 +62,7 @@ class AttackSettings:
     threads: int = 1
     memory: float = 0.
     protector: str | None = None
+    window: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name, least in (('num_victims', 2), ('num_pairs', 1), ('scale', 0), ('seed', 0),
@@ -77,7 +79,7 @@ class AttackSettings:
         if key is None and self.key_file:
             key = Key.load(self.key_file)
         return load_attack_data(self.sealed, self.plain, key, self.num_victims, self.num_pairs,
-                             self.scale, self.seed, self.protector)
+                             self.scale, self.seed, self.protector, self.window)
 
     def digest(self, name: str) -> str:
         """Of the sealed files and of all that attacker ``name`` knows, which the key is not."""
@@ -87,6 +89,8 @@ class AttackSettings:
             del known['protector']
         else:  # wherever it lies; the manifest says which one it is
             known['protector'] = True
+        if self.window is None:
+            del known['window']
         text = json.dumps([known, name, manifest, mmppvit.__version__], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

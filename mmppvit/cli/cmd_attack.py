@@ -21,6 +21,8 @@ mmppvit attack ... --detector plain.py --checkpoint plain.pth --ann boxes.json
 @click.option('--attacks', default='all', metavar='NAMES',
               help='all, or some with commas between them; a wrong name lists what there is.')
 @click.option('--protector', help='Of scheme learned: the network, which attackers have, too.')
+@click.option('--window', type=float, nargs=2, metavar='LO HI',
+              help='The one that images of more than 8 bits were sealed with.')
 @click.option('--budget', type=float, default=60,
               help='Minutes of learning, all attackers together, in equal parts; default 60.')
 @click.option('--num-victims', type=int, default=24, help='Images to attack; default 24.')

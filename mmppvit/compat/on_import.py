@@ -57,15 +57,17 @@ def find_packages(package_utils: ModuleType) -> None:
     replace_functions(package_utils)
 
 
-def load_sealed_images(inferencer: ModuleType) -> None:
-    """Let MMDetection's inferencer take pipelines that begin with ``LoadSealedImage``."""
+def adapt_inferencer(inferencer: ModuleType) -> None:
+    """Let MMDetection's inferencer take sealed images, and images of one name."""
+    from mmppvit.compat.inferencer_names import let_it_keep_names_apart
     from mmppvit.compat.inferencer_pipeline import let_it_load_sealed_images
     let_it_load_sealed_images(inferencer)
+    let_it_keep_names_apart(inferencer)
 
 
 # What happens after the module of this name has been executed.
 AFTER: dict[str, Callable[[ModuleType], None]] = {
-    'mmdet.apis.det_inferencer': load_sealed_images,
+    'mmdet.apis.det_inferencer': adapt_inferencer,
     'mmdet.registry': add_location,
     'mmengine.utils.package_utils': find_packages,
 }

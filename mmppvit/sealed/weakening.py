@@ -1,6 +1,7 @@
 """What weakens the protection of a set and can be seen while it is sealed: a warning each."""
 from __future__ import annotations
 
+import glob
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -83,8 +84,9 @@ def joined_sets(job: SealJob, names: Iterable[str]) -> list[str]:
             'their patches (67 % in an experiment). Use several scales only where the files stay '
             'with the owner')
     here = job.out.resolve()
+    same = f'*/{glob.escape(here.name)}/{MANIFEST}'
     found = {path.parent for path in (*here.parent.glob(f'*/{MANIFEST}'),
-                                      *here.parent.parent.glob(f'*/{here.name}/{MANIFEST}'))}
+                                      *here.parent.parent.glob(same))}
     names = set(names)
     for folder in sorted(found - {here}):
         try:

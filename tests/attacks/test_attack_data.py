@@ -132,6 +132,25 @@ def test_copies_of_victims_are_not_learned_from(sealed, tmp_path):
     assert any('shows the same as a victim' in reason for _, reason in material.skipped)
 
 
+def test_images_of_more_than_8_bits_need_the_window_they_were_sealed_with(sealed, tmp_path):
+    (tmp_path / 'plain').mkdir()
+    for path in sealed.plain.iterdir():
+        img = cv2.imread(str(path)).astype(np.uint16) * 16
+        cv2.imwrite(str(tmp_path / 'plain' / path.name), img)
+    seal_dataset(SealJob(tmp_path / 'plain', tmp_path / 'sealed', Scheme('mix'), window=(0, 4080)))
+    material = load_attack_data(tmp_path / 'sealed', tmp_path / 'plain', num_victims=3, num_pairs=5,
+                                window=(0, 4080))
+    assert material.skipped == []
+    same = load_attack_data(sealed.folder('mix'), sealed.plain, num_victims=3, num_pairs=5)
+    for pair, other in zip(material.victims, same.victims, strict=True):
+        np.testing.assert_array_equal(pair.plain, other.plain)
+    with pytest.raises(ValueError, match='--window LO HI'):
+        load_attack_data(tmp_path / 'sealed', tmp_path / 'plain', num_victims=3, num_pairs=5)
+    with pytest.raises(ValueError, match='another image than the one that was sealed'):
+        load_attack_data(tmp_path / 'sealed', tmp_path / 'plain', num_victims=3, num_pairs=5,
+                         window=(2000, 2100))
+
+
 def test_a_folder_of_something_else(sealed, tmp_path):
     with pytest.raises(ValueError, match=r'0 victims.*no plain image.*--plain must name'):
         load_attack_data(sealed.folder('mix'), tmp_path, num_victims=3, num_pairs=5)

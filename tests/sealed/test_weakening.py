@@ -55,6 +55,9 @@ def test_two_schemes_of_an_image(plain, key, tmp_path):
         warnings = seal_dataset(make_job(plain, tmp_path / out, key)).warnings
         assert any(f'8 images of these names are also sealed in {tmp_path / "mix/train"}' in text
                    for text in warnings), out
+    seal_dataset(make_job(plain, tmp_path / 'mix/[a] *b'))
+    warnings = seal_dataset(make_job(plain, tmp_path / 'shuffle/[a] *b', key)).warnings
+    assert any(f'also sealed in {tmp_path / "mix/[a] *b"}' in text for text in warnings)
     hidden = make_job(plain, tmp_path / 'hidden/train', key, pseudonyms=True)
     seal_dataset(hidden)
     other = make_job(plain, tmp_path / 'hidden/more', key, Scheme('shuffle', grid=1))

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 
+from mmppvit.annotations.image_names import one_spelling
 from mmppvit.attacks.attackers.interface import Pair
 from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
 from mmppvit.attacks.judges.plain_detector import load_detector
@@ -148,7 +149,7 @@ def _names(images: Path | Mapping) -> list[str]:
 def _image_ids(truth: COCO, names: Sequence[str]) -> dict[str, int]:
     """Ids of the json by name, in the order of ``names``."""
     found: dict[str, int] = {}
-    for part in (str, _without_ending, lambda name: PurePath(name).stem):
+    for part in (str, one_spelling, _without_ending, _without_folders):
         ids: dict[str, set[int]] = {}
         for index, item in truth.imgs.items():
             ids.setdefault(part(item['file_name']), set()).add(index)
@@ -166,7 +167,12 @@ def _image_ids(truth: COCO, names: Sequence[str]) -> dict[str, int]:
 
 
 def _without_ending(name: str) -> str:
-    return PurePath(name).with_suffix('').as_posix()
+    path = PurePath(one_spelling(name))
+    return (path.parent / path.stem).as_posix()
+
+
+def _without_folders(name: str) -> str:
+    return PurePath(one_spelling(name)).stem
 
 
 def _read(images: Path | Mapping, name: str) -> np.ndarray:

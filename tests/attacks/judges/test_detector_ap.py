@@ -19,7 +19,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmppvit.attacks.attackers.interface import Pair
-from mmppvit.attacks.judges.detector_ap import VictimDetector, detector_ap, load_detector
+from mmppvit.attacks.judges.detector_ap import (
+    VictimDetector,
+    _image_ids,
+    detector_ap,
+    load_detector,
+)
 from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
 from mmppvit.datasets import MixSubPatches
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
@@ -195,3 +200,18 @@ def test_a_detector_of_encrypted_images_is_refused(setting, sealed_set, monkeypa
     with pytest.raises(ValueError, match=f'its test pipeline has {name}: give one'):
         VictimDetector(setting.detector, read_plain_boxes(setting.ann), sealed_set, 0,
                        _victims(setting))
+
+
+def test_names_are_taken_literally_and_in_any_spelling(tmp_path):
+    """Those of files on the left, those of the json on the right."""
+    spellings = {'a[1]*.jpg': 'a[1]*.jpg', 'x:y?.jpg': './x:y?.jpg', 'sub/b.png': 'sub\\b.png',
+                 'sub/c.png': 'sub//c.jpg', '\u00e9.jpg': 'e\u0301.jpg', 'a b.jpg': 'a%20b.jpg',
+                 'b.png': 'other\\b.webp'}
+    ann = tmp_path / '[a]*:.json'
+    ann.write_text(json.dumps(dict(categories=[dict(id=1, name='a')], annotations=[], images=[
+        dict(id=i, file_name=name, width=9, height=8)
+        for i, name in enumerate(spellings.values())])))
+    found = _image_ids(read_plain_boxes(ann), list(spellings)[:-1])
+    assert list(found.values()) == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(ValueError, match=r"not in the json, e.g. \['a\[2\]\*.jpg'\]"):
+        _image_ids(read_plain_boxes(ann), ['a[2]*.jpg'])
