@@ -8,14 +8,14 @@ DEMO_ARGS ?=
 .PHONY: help setup demo test test-newest test-oldest lint format doctor docs adapt-support clean
 
 help:
-	@echo 'make demo    seal images that it draws itself, train a detector on them, attack them'
+	@echo 'make demo    seal synthetic images, train a detector on them, attack them'
 	@echo 'make test    run the test suite'
 	@echo 'make test-newest, make test-oldest    a smoke test with the newest, the oldest versions'
-	@echo 'make lint    run the linter          make format  let it mend what it can'
+	@echo 'make lint    run the linter          make format  let it fix what it can'
 	@echo 'make adapt-support  run a config of each of MMDetection'"'"'s folders, adapted; writes docs/adapt-support.md'
 	@echo 'make docs    build the documentation into docs/_build/html, warnings are errors'
-	@echo 'make doctor  say what is installed, and what is broken'
-	@echo 'make setup   only install, into $(VENV); the others do it when it is needed'
+	@echo 'make doctor  show what is installed, and what is broken'
+	@echo 'make setup   only install, into $(VENV); the other targets do so when needed'
 
 setup: $(READY)
 
@@ -49,7 +49,7 @@ docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 $(VENV)/.docs: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[docs]'
 	@touch $@
 
 clean:

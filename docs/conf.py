@@ -49,3 +49,14 @@ autodoc_default_options = {'members': True, 'show-inheritance': True, 'ignore-mo
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+
+
+def _link_to_pages(app, docname, source):
+    """Files of the root that docs/ includes are pages here."""
+    for name in ('SECURITY', 'CONTRIBUTING', 'CHANGELOG'):
+        source[0] = source[0].replace(f'](../{name}.md', f']({name.lower()}.md').replace(
+            f'](../../{name}.md', f'](../{name.lower()}.md')
+
+
+def setup(app):
+    app.connect('source-read', _link_to_pages)

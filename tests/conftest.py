@@ -70,7 +70,7 @@ def run_python() -> Callable[..., CompletedProcess]:
 
 @dataclass(frozen=True)
 class SealedShapes:
-    """Drawn images and what was made of them: ``root/<scheme>/{train,val}2017``."""
+    """Synthetic images and what was made of them: ``root/<scheme>/{train,val}2017``."""
     plain: Path
     root: Path
     key_file: Path
@@ -82,7 +82,7 @@ class SealedShapes:
 
 @pytest.fixture(scope='session')
 def sealed_shapes(tmp_path_factory) -> SealedShapes:
-    """Small sealed data sets of drawn images; tests that change files copy them first."""
+    """Small sealed data sets of synthetic images; tests that change files copy them first."""
     folder = tmp_path_factory.mktemp('sealed_shapes')
     plain = write_synthetic_shapes(folder / 'plain', 6, 3, (128, 96))
     key = Key.create(folder / 'owner.key')

@@ -30,7 +30,7 @@ def mmppvit(*args: object, **env: str) -> str:
 
 
 def draw(folder: Path) -> tuple[Path, list[str]]:
-    """Drawn shapes in the layout of BCCD: 12 images to train on, three batches of four."""
+    """Synthetic shapes in the layout of BCCD: 12 images to train on, three batches of four."""
     from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
     shapes = write_synthetic_shapes(folder / 'shapes', 6, 2, (128, 96))
     bccd = folder / 'data/bccd'

@@ -72,9 +72,9 @@ def test_imports_run_one_way():
     assert _upward() == []
 
 
-def test_module_names_are_unique():
-    counts = Counter(path.name for path in MODULES if path.name not in ('__init__.py',
-                                                                        '__main__.py'))
+def test_names_of_modules_and_folders_are_unique():
+    counts = Counter(path.parent.name if path.stem == '__init__' else path.stem
+                     for path in MODULES)
     assert not [name for name, count in counts.items() if count > 1]
 
 

@@ -1,4 +1,4 @@
-# ATSS on a small position-free ViT, trained from scratch on mixed drawn shapes (2x2 sub-patches
+# ATSS on a small position-free ViT, trained from scratch on mixed synthetic shapes (2x2 sub-patches
 # of 16x16 patches become one). For a look at the whole way, not for a benchmark.
 #   python tools/demo.py
 # Less than 4 minutes on two CPU cores. Expect mAP 0.514, AP50 0.816 on its 96 val images, seed 0.
@@ -9,7 +9,7 @@ data_root = '{{$MMPPVIT_DATA:data}}/synthetic_shapes/'
 metainfo = dict(
     classes=('ellipse', 'rectangle', 'triangle', 'star', 'cross'),
     palette=[(230, 60, 60), (50, 110, 230), (20, 150, 80), (235, 150, 10), (150, 60, 200)])
-img_scale = (192, 192)  # that of the drawn images; set your own for other data
+img_scale = (192, 192)  # that of the synthetic images; set your own for other data
 patch_size = 16
 grid = 2
 channels = 128

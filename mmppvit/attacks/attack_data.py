@@ -66,13 +66,13 @@ def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None 
     """Split a sealed data set, whose plain images are at hand, into attacker and victims.
 
     The attacker has images of the same kind as the victims, which is more than most have: what
-    it recovers here is what someone with similar images would. An image that is in the data
+    it reconstructs here is what someone with similar images would. An image that is in the data
     set twice is no victim and the attacker's as well.
 
     Args:
         sealed (str | Path): A sealed data set.
         plain_dir (str | Path): The folder that it was sealed from.
-        key (Key, optional): The owner's, to score recovered orders; attackers never see it.
+        key (Key, optional): The owner's, to score reconstructed orders; attackers never see it.
         num_victims (int): Images to attack, drawn at random; at most half of all.
         num_pairs (int): Further images for the attacker, at most.
         scale (int): Index of the manifest's scales.
@@ -94,10 +94,10 @@ def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None 
     images = [image for image in manifest.images if image.scale == scale]
     if len(images) < _FEWEST:
         raise ValueError(f'{sealed} has {len(images)} images of scale {scale}: an attack needs '
-                         f'at least {_FEWEST}, two to learn from and two to recover')
+                         f'at least {_FEWEST}, two to learn from and two to reconstruct')
     order = np.random.default_rng(seed).permutation(len(images))
     num_victims = min(num_victims, len(images) // 2)
-    material = AttackData(manifest.scheme, [], [], [], [])
+    data = AttackData(manifest.scheme, [], [], [], [])
     own_key = Key(hashlib.sha256(b'attacker %d' % seed).digest())
     attacked = set()
     for place, index in enumerate(order[:num_victims + num_pairs]):
@@ -109,16 +109,16 @@ def load_attack_data(sealed: str | Path, plain_dir: str | Path, key: Key | None 
             digest = hashlib.sha256(plain).digest()
             if place < num_victims:
                 attacked.add(digest)
-                material.victims.append(pair)
+                data.victims.append(pair)
             elif digest in attacked:
                 raise ValueError(f'{image.source} shows the same as a victim')
             else:
-                material.known.append(replace(pair, order=None))
-                material.pairs.append(_own_pair(manifest, pair, plain, own_key))
+                data.known.append(replace(pair, order=None))
+                data.pairs.append(_own_pair(manifest, pair, plain, own_key))
         except (OSError, ValueError) as err:
-            material.skipped.append((image.file, str(err)))
-    _check_enough(material, sealed)
-    return material
+            data.skipped.append((image.file, str(err)))
+    _check_enough(data, sealed)
+    return data
 
 
 def _as_attacked(scheme: Scheme, protector: str | Path | None) -> Scheme:
@@ -132,13 +132,13 @@ def _as_attacked(scheme: Scheme, protector: str | Path | None) -> Scheme:
     return bind_protector(replace(scheme, patch_size=_PATCH), protector)
 
 
-def _check_enough(material: AttackData, sealed: str | Path) -> None:
-    if len(material.victims) >= 2 and material.pairs:
+def _check_enough(data: AttackData, sealed: str | Path) -> None:
+    if len(data.victims) >= 2 and data.pairs:
         return
-    reasons = '; '.join(reason for _, reason in material.skipped[:2])
-    raise ValueError(f'too few images of {sealed} can be used: {len(material.victims)} victims '
-                     f'and {len(material.pairs)} of the attacker are left'
-                     + f'. {len(material.skipped)} are unfit, e.g.: {reasons}. --plain must name '
+    reasons = '; '.join(reason for _, reason in data.skipped[:2])
+    raise ValueError(f'too few images of {sealed} can be used: {len(data.victims)} victims '
+                     f'and {len(data.pairs)} of the attacker are left'
+                     + f'. {len(data.skipped)} are unfit, e.g.: {reasons}. --plain must name '
                      'the folder that the data set was sealed from' * bool(reasons))
 
 

@@ -6,15 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from mmppvit.attacks.attack_data import AttackData
 from mmppvit.attacks.attackers.catalogue import find_attackers
-from mmppvit.attacks.judges.detector_ap import VictimDetector
-from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
-from mmppvit.attacks.judges.plain_detector import describe_detector, load_detector
+from mmppvit.attacks.judges.judge_list import JudgeFiles, find_judges
 from mmppvit.attacks.report import build_report, image_rows, write_page
-from mmppvit.attacks.runner import AttackSettings, load_recoveries, run_attacks
+from mmppvit.attacks.runner import AttackSettings, load_reconstructions, run_attacks
 from mmppvit.encryption import Key
 from mmppvit.utils.atomic import write_atomic
 
@@ -31,7 +26,7 @@ def attack_and_report(settings: AttackSettings, out: Path, *, attacks: str = 'al
         settings (AttackSettings): What to attack; its ``budget`` is that of all attackers together.
         out (Path): Folder of the report; what is there from before is kept.
         attacks (str): 'all', or names with commas between them.
-        key (Key, optional): The owner's, to score recovered orders; attackers never get it.
+        key (Key, optional): The owner's, to score reconstructed orders; attackers never get it.
         detector (Path, optional): Config of a detector of plain images.
         checkpoint (Path, optional): Its weights.
         ann (Sequence[Path]): COCO jsons with the boxes of the plain images.
@@ -45,31 +40,18 @@ def attack_and_report(settings: AttackSettings, out: Path, *, attacks: str = 'al
         FileNotFoundError: A file or folder is missing.
     """
     found = find_attackers(attacks)
-    material = settings.load(key)
-    judge, files = _load_judge(settings, material, detector, checkpoint, ann)
-    fit = [name for name, kind in found.items() if kind.not_for(material.scheme) is None]
+    data = settings.load(key)
+    judges = find_judges(settings, data, JudgeFiles(detector, checkpoint, ann))
+    fit = [name for name, kind in found.items() if kind.not_for(data.scheme) is None]
     settings = replace(settings, budget=settings.budget / max(len(fit), 1))
-    results = list(run_attacks(settings, material, found, out, progress))
-    recovered = {result.name: load_recoveries(out, result.name, len(material.victims))
-                 for result in results if result.status == 'done'}
-    report = build_report(settings, material, results, recovered, judge, files)
+    results = list(run_attacks(settings, data, found, out, progress))
+    reconstructed = {result.name: load_reconstructions(out, result.name, len(data.victims))
+                     for result in results if result.status == 'done'}
+    described = None
+    if 'ap' in judges:
+        from mmppvit.attacks.judges.plain_detector import describe_detector  # imports MMDetection
+        described = describe_detector(detector, checkpoint, ann)
+    report = build_report(settings, data, results, reconstructed, judges, described)
     write_atomic(out / 'report.json', json.dumps(report, indent=1).encode())
-    write_page(out / 'report.html', report, image_rows(material, report, recovered))
+    write_page(out / 'report.html', report, image_rows(data, report, reconstructed))
     return report, not any(result.status in ('failed', 'out of time') for result in results)
-
-
-def _load_judge(settings: AttackSettings, material: AttackData, detector: Path | None,
-                checkpoint: Path | None, ann: Sequence[Path]
-                ) -> tuple[VictimDetector | None, dict[str, str] | None]:
-    """The detector and its files by kind; None and None without."""
-    files = {'--detector': detector, '--checkpoint': checkpoint, '--ann': ann}
-    missing = [option for option, path in files.items() if not path]
-    if len(missing) == len(files):
-        return None, None
-    if missing:
-        raise ValueError(f'{" and ".join(missing)} missing: --detector, --checkpoint and --ann '
-                         'belong together')
-    torch.set_num_threads(settings.threads)
-    judge = VictimDetector(load_detector(detector, checkpoint), read_plain_boxes(*ann),
-                           settings.sealed, settings.scale, material.victims, settings.seed)
-    return judge, describe_detector(detector, checkpoint, ann)

@@ -18,14 +18,20 @@ import numpy as np
 
 import mmppvit
 from mmppvit.attacks.attack_data import AttackData, load_attack_data
-from mmppvit.attacks.attackers.interface import Attacker, Budget, BudgetExceeded, Pair, Recovery
+from mmppvit.attacks.attackers.interface import (
+    Attacker,
+    Budget,
+    BudgetExceeded,
+    Pair,
+    Reconstruction,
+)
 from mmppvit.encryption import Key, Scheme
 from mmppvit.utils.atomic import replace_file, write_atomic
 
-__all__ = ['AttackResult', 'AttackSettings', 'load_recoveries', 'run_attacks']
+__all__ = ['AttackResult', 'AttackSettings', 'load_reconstructions', 'run_attacks']
 
 # A budget is for learning; this many times it and a minute more, and this many seconds for every
-# victim to recover, is for all.
+# victim to reconstruct, is for all.
 GRACE, MINUTE, PER_VICTIM = 2., 60., 20.
 
 
@@ -36,7 +42,7 @@ class AttackSettings:
     Args:
         sealed (str): Folder of the sealed data set.
         plain (str): Folder that it was sealed from.
-        key_file (str, optional): The owner's, for scores of recovered orders.
+        key_file (str, optional): The owner's, for scores of reconstructed orders.
         num_victims (int): Images to attack, at least 2.
         num_pairs (int): Images for the attacker to learn from, at most.
         scale (int): Index of the sealed scales.
@@ -108,27 +114,28 @@ class AttackResult:
     learns_from: str = 'own'
 
 
-def run_attacks(settings: AttackSettings, material: AttackData,
+def run_attacks(settings: AttackSettings, data: AttackData,
                 attackers: dict[str, type[Attacker]], out: Path,
                 progress: Callable[[str], None] = print) -> Iterator[AttackResult]:
     """Run those whose results are not in ``out`` yet.
 
     An attacker that fails, is killed or takes too long has a result that says so, and the next
-    one follows. Recovered images lie in ``out/recovered/<name>``, see :func:`load_recoveries`.
+    one follows. Reconstructed images lie in ``out/reconstructed/<name>``, see
+    :func:`load_reconstructions`.
 
     Args:
         settings (AttackSettings): Of all of them.
-        material (AttackData): What ``settings`` loads.
+        data (AttackData): What ``settings`` loads.
         attackers (dict): Classes by name, each of which a new process can import.
         out (Path): Folder of the report.
         progress (Callable): Gets one line before and one after each attacker that runs.
     """
     for place, (name, kind) in enumerate(attackers.items(), 1):
-        digest, folder = settings.digest(name), out / 'recovered' / name
+        digest, folder = settings.digest(name), out / 'reconstructed' / name
         described = dict(name=name, title=kind.title, needs=kind.needs,
                          learns_from=kind.learns_from)
-        why = kind.not_for(material.scheme)
-        result = _read_result(folder, digest, len(material.victims))
+        why = kind.not_for(data.scheme)
+        result = _read_result(folder, digest, len(data.victims))
         if why:
             result = AttackResult(**described, status='not for this scheme', reason=why)
             note = f'{result.status}: {why}'
@@ -197,10 +204,10 @@ def _watch(settings: AttackSettings, kind: type[Attacker], folder: Path) -> tupl
 
 def _attack(settings: AttackSettings, kind: type[Attacker], folder: Path,
             sender: Connection) -> None:
-    """In the process of its own: learn, recover every victim, say how it ended."""
+    """In the process of its own: learn, reconstruct every victim, say how it ended."""
     limits = resource.getrlimit(resource.RLIMIT_DATA)
     try:
-        said = _learn_and_recover(settings, kind, folder)
+        said = _learn_and_reconstruct(settings, kind, folder)
     except BudgetExceeded as err:
         said = 'out of time', str(err)
     except Exception as err:  # whatever it is, it belongs into the report
@@ -210,25 +217,25 @@ def _attack(settings: AttackSettings, kind: type[Attacker], folder: Path,
     sender.send(said)
 
 
-def _learn_and_recover(settings: AttackSettings, kind: type[Attacker],
+def _learn_and_reconstruct(settings: AttackSettings, kind: type[Attacker],
                        folder: Path) -> tuple[str, str]:
     _seed_everything(settings)
-    material = settings.load()  # without the key: orders of victims are not in this process
+    data = settings.load()  # without the key: orders of victims are not in this process
     if settings.memory:  # from here on: images that memory did not suffice for would be skipped
         allowed = int(min(settings.memory * 2**30, 2**62))
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
-    attacker = kind(material.scheme, settings.seed)
-    attacker.fit(material.to_learn_from(kind.learns_from, settings.seed), Budget(settings.budget))
-    recoveries = [attacker.recover(victim.encrypted.copy()) for victim in material.victims]
-    for victim, recovery in zip(material.victims, recoveries, strict=True):
-        _check_recovery(material.scheme, victim, recovery)
-    _save(recoveries, folder)
+    attacker = kind(data.scheme, settings.seed)
+    attacker.fit(data.to_learn_from(kind.learns_from, settings.seed), Budget(settings.budget))
+    reconstructions = [attacker.reconstruct(victim.encrypted.copy()) for victim in data.victims]
+    for victim, reconstruction in zip(data.victims, reconstructions, strict=True):
+        _check_reconstruction(data.scheme, victim, reconstruction)
+    _save(reconstructions, folder)
     return 'done', ''
 
 
-def _check_recovery(scheme: Scheme, victim: Pair, recovery: Recovery) -> None:
-    img, order = recovery.img, recovery.order
+def _check_reconstruction(scheme: Scheme, victim: Pair, reconstruction: Reconstruction) -> None:
+    img, order = reconstruction.img, reconstruction.order
     if img.dtype != np.uint8 or img.shape != victim.plain.shape:
         raise ValueError(f'it made a {img.dtype} image of shape {img.shape} of {victim.name}, '
                          f'whose plain one is uint8 of shape {victim.plain.shape}')
@@ -255,20 +262,20 @@ def _seed_everything(settings: AttackSettings) -> None:
     np.random.seed(settings.seed % 2**32)
 
 
-def _save(recoveries: Sequence[Recovery], folder: Path) -> None:
+def _save(reconstructions: Sequence[Reconstruction], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for index, recovery in enumerate(recoveries):
-        encoded = cv2.imencode('.png', recovery.img)[1]
+    for index, reconstruction in enumerate(reconstructions):
+        encoded = cv2.imencode('.png', reconstruction.img)[1]
         write_atomic(folder / f'{index}.png', encoded.tobytes())
-    orders = {str(i): r.order for i, r in enumerate(recoveries) if r.order is not None}
+    orders = {str(i): r.order for i, r in enumerate(reconstructions) if r.order is not None}
     with replace_file(folder / 'orders.npz') as path, path.open('wb') as file:
         np.savez(file, **orders)
 
 
-def load_recoveries(out: Path, name: str, count: int) -> list[Recovery]:
+def load_reconstructions(out: Path, name: str, count: int) -> list[Reconstruction]:
     """What attacker ``name`` made of the ``count`` victims of a run that ended well."""
-    folder = out / 'recovered' / name
+    folder = out / 'reconstructed' / name
     with np.load(folder / 'orders.npz', allow_pickle=False) as orders:
         found = {key: orders[key] for key in orders.files}
-    return [Recovery(cv2.imread(str(folder / f'{i}.png')), found.get(str(i)))
+    return [Reconstruction(cv2.imread(str(folder / f'{i}.png')), found.get(str(i)))
             for i in range(count)]

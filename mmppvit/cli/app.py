@@ -22,7 +22,7 @@ DONE, FOUND, WRONG_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 70, 130
 SECTIONS = {
     'Seal data sets': {
         'keygen': 'Make a key, or show the fingerprint of one.',
-        'check-annotations': 'Say what is wrong with COCO jsons, and what will be mended.',
+        'check-annotations': 'Check COCO jsons: what is wrong, and what will be corrected.',
         'seal': 'Seal a COCO data set, or a folder of images.',
         'verify': 'Check a sealed data set.',
         'repair': 'Make a sealed data set whole that lost its manifest or files.',
@@ -33,6 +33,7 @@ SECTIONS = {
     'Measure what they hide': {
         'attack': 'Attack a sealed data set and report what leaks.',
         'attack-host': 'Attack a two-party training as its host could.',
+        'attack-gradients': 'Attack the gradients of a client in federated training.',
         'compare': "Compare schemes: the detector's mAP against the best attack.",
     },
     'Train and evaluate': {

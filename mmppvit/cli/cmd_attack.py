@@ -35,7 +35,7 @@ mmppvit attack ... --detector plain.py --checkpoint plain.pth --ann boxes.json
               help='GiB that the process of an attacker may have; 0, the default, for no limit.')
 @click.option('--detector', metavar='CONFIG', type=PathType(),
               help='Config of a detector that was trained on plain images; with --checkpoint and '
-              '--ann the report has its average precision on what was recovered.')
+              '--ann the report has its average precision on what was reconstructed.')
 @click.option('--checkpoint', type=PathType(), help="The detector's weights.")
 @click.option('--ann', type=PathType(), cls=Many, metavar='COCO_JSON...',
               help='Boxes of the plain images, in one file or several.')
@@ -45,7 +45,7 @@ def command(out: Path, attacks: str, key_source, budget: float, detector: Path |
     """Attack a sealed data set and report what leaks.
 
     Writes report.json and one page to read and show, report.html. Run again with the same options
-    it goes on where it stopped. The key scores recovered orders; attackers never get it. Exit
+    it goes on where it stopped. The key scores reconstructed orders; attackers never get it. Exit
     status 1: some attacker failed or ran out of time.
     """
     from mmppvit.attacks.attack_run import attack_and_report

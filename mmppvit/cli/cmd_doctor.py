@@ -18,7 +18,7 @@ mmppvit doctor --json
 def command(as_json: bool) -> int:
     """Examine the installation: versions, where operators come from, what is broken.
 
-    Each finding has its remedy. Exit status 1: something is broken that does not mend itself.
+    Each finding has its remedy. Exit status 1: something is broken.
     """
     from mmppvit.compat.installation import describe, examine
     report = examine()

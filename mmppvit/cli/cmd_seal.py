@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from mmppvit.cli.options import Command, Many, PathType, key_options
-from mmppvit.encryption import BASELINES, LEARNED, SCHEMES
+from mmppvit.encryption import BASELINES, LEARNED, SCHEMES, scheme_names
 from mmppvit.utils.printable import printable
 
 EXAMPLES = """
@@ -26,7 +26,7 @@ mmppvit seal ... --dry-run                                         # check, writ
 @click.option('--ann', type=PathType(),
               help='COCO json; without it, every image below --img-dir is sealed.')
 @click.option('--out', type=PathType(), required=True, help='Folder to write.')
-@click.option('--scheme', type=click.Choice([*SCHEMES, LEARNED, *BASELINES]), required=True,
+@click.option('--scheme', type=click.Choice(scheme_names()), required=True,
               metavar='NAME', help=f'{", ".join(SCHEMES)} or {LEARNED}; to compare with: '
               f'{", ".join(BASELINES)}.')
 @click.option('--protector', type=PathType(), help='Of scheme learned: the network, a '
@@ -145,7 +145,8 @@ def describe(job, report) -> str:
     if not report.complete:
         lines.append('  other shards are not through: there is no manifest yet')
     elif report.skipped:
-        lines.append('  The data set is complete without them. Mend them and --resume to add them.')
+        lines.append('  The data set is complete without them. To add them, repair them '
+                     'and --resume.')
     return '\n'.join(lines)
 
 

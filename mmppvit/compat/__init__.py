@@ -1,6 +1,7 @@
 """What today's PyTorch needs for MMDetection 3.3 to run.
 
-Each piece mends one upstream limitation, names it, and acts only where the real thing is missing.
+Each piece works around one upstream limitation, names it, and acts only where the real thing is
+missing.
 :func:`apply` runs before ``torchvision`` or ``mmcv`` is imported, see
 :mod:`mmppvit.compat.on_import`.
 """
@@ -10,13 +11,13 @@ __all__ = ['apply']
 
 
 def apply() -> dict:
-    """Put every mend that this installation needs in force; calling it again changes nothing.
+    """Apply every workaround that this installation needs; calling it again changes nothing.
 
     Packages that are not installed are passed over, so that the parts of this project which need
     only NumPy keep working without PyTorch or MMDetection.
 
     Returns:
-        dict[str, bool]: For ``torchvision_schemas`` and ``mmcv_ext``: whether the mend is in
+        dict[str, bool]: For ``torchvision_schemas`` and ``mmcv_ext``: whether the workaround is in
         force.
     """
     report = dict(torchvision_schemas=False, mmcv_ext=False)

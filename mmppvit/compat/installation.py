@@ -32,7 +32,7 @@ Versions = dict[str, str | None]
 
 
 class Finding(NamedTuple):
-    """What one check found. ``level`` is 'ok', 'note' (mended by itself) or 'broken'."""
+    """What one check found. ``level`` is 'ok', 'note' (works all the same) or 'broken'."""
     level: str
     what: str
     remedy: str = ''
@@ -212,7 +212,7 @@ def examine() -> dict:
     """Everything that is printed."""
     versions = installed_versions()
     errors = dict(torch=import_error('torch'))
-    mend = import_error('mmppvit')
+    own_error = import_error('mmppvit')
     for name in ('cv2', 'mmengine', 'mmcv', 'torchvision', 'timm', 'mmdet.models'):
         errors[name] = import_error(name)
     places, loads, compiled, ext_error = operator_places()
@@ -221,8 +221,8 @@ def examine() -> dict:
     findings += [check_torchvision(versions, loads), check_operators(versions, ext_error, compiled)]
     findings += [check_import(name, error) for name, error in errors.items()]
     # The package's own import fails with what it imports; once is enough.
-    if mend not in errors.values():
-        findings.append(check_import('mmppvit', mend))
+    if own_error not in errors.values():
+        findings.append(check_import('mmppvit', own_error))
     findings = [finding._asdict() for finding in findings if finding.level != 'ok']
     return dict(versions=versions, operators=places, gpus=gpu_facts(), findings=findings)
 
@@ -244,4 +244,4 @@ def describe(report: dict) -> str:
     lines = [f'{name:<{width}}  {found}' for name, found in rows]
     for finding in report['findings']:
         lines.append(f'\n{finding["level"]}: {finding["what"]}\n  {finding["remedy"]}')
-    return '\n'.join(lines if report['findings'] else [*lines, '\nnothing to mend'])
+    return '\n'.join(lines if report['findings'] else [*lines, '\nnothing to repair'])

@@ -19,7 +19,9 @@ from pycocotools.coco import COCO
 
 from mmppvit.annotations import read_coco
 from mmppvit.annotations.image_names import file_of, plain_path
+from mmppvit.sealed.image_files import encode_image
 from mmppvit.sealed.plain_images import read_plain
+from mmppvit.utils.atomic_folder import whole_folder
 
 __all__ = ['CropOptions', 'crop_objects']
 
@@ -174,21 +176,32 @@ def crop_objects(options: CropOptions,
         progress (Callable): Called with the images done and their total.
 
     Returns:
-        dict[str, int]: Number of crops by class.
+        dict[str, int]: Number of crops by class. ``out`` has all of them, or does not appear.
+
+    Raises:
+        AnnotationError: The json cannot be used.
+        OSError: An image cannot be read, or a crop cannot be written.
     """
     coco, rng = _read(options.ann), np.random.default_rng(options.seed)
-    chosen, counts = choose_crops(coco, options, rng), defaultdict(int)
+    chosen, counts = choose_crops(coco, options, rng), Counter()
     ids = rng.permutation(sorted(chosen)).tolist()
     num_val = max(round(options.val_share * len(ids)), 1)
-    for done, image_id in enumerate(ids, 1):
-        split = 'val' if done <= num_val else 'train'
-        name = coco.imgs[image_id]['file_name']
-        img = read_plain(plain_path(options.img_dir, file_of(options.img_dir, name) or name)).img
-        for crop in chosen[image_id] + empty_places(coco, image_id, options, rng):
-            folder = options.out / split / crop.label
-            folder.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(folder / f'{crop.stem}.png'),
-                        cut(img, crop, options.size, options.scale))
-            counts[crop.label] += 1
-        progress(done, len(ids))
+    with whole_folder(options.out) as part:
+        part.mkdir()
+        for done, image_id in enumerate(ids, 1):
+            crops = chosen[image_id] + empty_places(coco, image_id, options, rng)
+            _write_crops(coco.imgs[image_id]['file_name'], crops,
+                         part / ('val' if done <= num_val else 'train'), options)
+            counts.update(crop.label for crop in crops)
+            progress(done, len(ids))
     return dict(counts)
+
+
+def _write_crops(name: str, crops: list[Crop], split: Path, options: CropOptions) -> None:
+    """Those of one image, into the folders of their classes."""
+    img = read_plain(plain_path(options.img_dir, file_of(options.img_dir, name) or name)).img
+    for crop in crops:
+        folder = split / crop.label
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f'{crop.stem}.png').write_bytes(
+            encode_image(cut(img, crop, options.size, options.scale), 'png'))

@@ -1,4 +1,4 @@
-"""A small data set of drawn colors in folders of classes, to try a classifier within minutes."""
+"""A small synthetic data set in folders of classes, to try a classifier within minutes."""
 from __future__ import annotations
 
 import json
@@ -16,13 +16,13 @@ from mmppvit.datasets.synthetic_drawing import (
     random_outline,
     soft_mask,
 )
-from mmppvit.utils.atomic_folder import drawn_info, whole_folder
+from mmppvit.utils.atomic_folder import synthetic_info, whole_folder
 
 __all__ = ['HUES', 'write_synthetic_classes']
 
 HUES = dict(red=0, yellow=60, green=120, cyan=180, blue=240, magenta=300)  # degrees
 
-_DESCRIPTION = 'drawn classes of mmppvit'
+_DESCRIPTION = 'drawn classes of mmppvit'  # in files, as all versions have written it
 _INFO = 'synthetic_classes.json'
 _EXTENT = (.5, .8)  # of a shape, share of the image's side
 _HUE_SPREAD = 22.  # standard deviation in degrees
@@ -42,7 +42,7 @@ def write_synthetic_classes(out_dir: str | os.PathLike,
     arguments give the same bytes. The folder appears whole or not at all.
 
     Args:
-        out_dir (str | PathLike): Receives ``{train,val}/CLASS/*.png``. A set that was drawn with
+        out_dir (str | PathLike): Receives ``{train,val}/CLASS/*.png``. A set that was made with
             other arguments is replaced; anything else is left alone.
         num_train (int): Training images, of all classes together.
         num_val (int): Validation images.
@@ -53,7 +53,7 @@ def write_synthetic_classes(out_dir: str | os.PathLike,
         Path: ``out_dir``.
 
     Raises:
-        FileExistsError: ``out_dir`` holds something else than drawn classes.
+        FileExistsError: ``out_dir`` holds something else than synthetic classes.
         ValueError: There are fewer images than classes.
     """
     out_dir = Path(out_dir)
@@ -62,7 +62,7 @@ def write_synthetic_classes(out_dir: str | os.PathLike,
                          f'{len(HUES)}, one for each class')
     info = dict(description=_DESCRIPTION, num_train=num_train, num_val=num_val, size=size,
                 seed=seed)
-    if drawn_info(out_dir, _INFO, _DESCRIPTION) == info:
+    if synthetic_info(out_dir, _INFO, _DESCRIPTION) == info:
         return out_dir
     with whole_folder(out_dir) as part:
         for index, (split, num) in enumerate((('train', num_train), ('val', num_val))):

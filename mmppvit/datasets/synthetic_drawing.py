@@ -1,4 +1,4 @@
-"""What drawn images are made of: backgrounds, outlines of shapes, and paint."""
+"""What synthetic images are made of: backgrounds, outlines of shapes, and paint."""
 from __future__ import annotations
 
 import cv2

@@ -1,4 +1,4 @@
-"""A small COCO data set of drawn shapes, to try a detector on within minutes."""
+"""A small COCO data set of synthetic shapes, to try a detector on within minutes."""
 from __future__ import annotations
 
 import json
@@ -17,11 +17,11 @@ from mmppvit.datasets.synthetic_drawing import (
     paint_mask,
     random_outline,
 )
-from mmppvit.utils.atomic_folder import drawn_info, whole_folder
+from mmppvit.utils.atomic_folder import synthetic_info, whole_folder
 
 __all__ = ['SHAPES', 'write_synthetic_shapes']
 
-_DESCRIPTION = 'drawn shapes of mmppvit'
+_DESCRIPTION = 'drawn shapes of mmppvit'  # in files, as all versions have written it
 _MIN_VISIBLE = .8  # share of an object that must be neither hidden nor outside the image
 _MIN_PART = 12  # square pixels; smaller visible parts of an object are not outlined
 
@@ -40,7 +40,7 @@ def write_synthetic_shapes(out_dir: str | os.PathLike,
 
     Args:
         out_dir (str | PathLike): Receives ``train2017/``, ``val2017/`` and
-            ``annotations/instances_{train,val}2017.json``. A drawn data set with other
+            ``annotations/instances_{train,val}2017.json``. A synthetic data set with other
             arguments that lies there is replaced; anything else is left alone.
         num_train (int): Training images.
         num_val (int): Validation images.
@@ -51,12 +51,12 @@ def write_synthetic_shapes(out_dir: str | os.PathLike,
         Path: ``out_dir``.
 
     Raises:
-        FileExistsError: ``out_dir`` holds something else than a drawn data set.
+        FileExistsError: ``out_dir`` holds something else than a synthetic data set.
     """
     out_dir = Path(out_dir)
     info = dict(description=_DESCRIPTION, num_train=num_train, num_val=num_val, size=list(size),
                 seed=seed)
-    if drawn_info(out_dir, 'annotations/instances_val2017.json', _DESCRIPTION) == info:
+    if synthetic_info(out_dir, 'annotations/instances_val2017.json', _DESCRIPTION) == info:
         return out_dir
     with whole_folder(out_dir) as part:
         for index, (split, num) in enumerate((('train2017', num_train), ('val2017', num_val))):

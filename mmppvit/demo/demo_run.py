@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from mmppvit.attacks.attack_run import attack_and_report
 from mmppvit.attacks.attackers.catalogue import find_attackers
-from mmppvit.attacks.runner import AttackSettings, load_recoveries
+from mmppvit.attacks.runner import AttackSettings, load_reconstructions
 from mmppvit.attacks.scoring.image_metrics import ssim
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.demo.coco_folders import CocoSplit, find_split
@@ -116,7 +116,7 @@ def run_demo(options: DemoOptions) -> str:
 
 
 def prepare_data(options: DemoOptions, say) -> list[CocoSplit]:
-    """Training and validation images, drawn if there are none."""
+    """Training and validation images, made if there are none."""
     root = options.data
     if root is None:
         root = options.work_dir / 'synthetic_shapes'
@@ -199,9 +199,9 @@ def attack(options: DemoOptions, split: CocoSplit, key: Key) -> tuple[dict, list
                          '--attacks, or more --attack-seconds')
     best = max(rows, key=lambda row: row['metrics']['ssim']['mean'])['name']
     victims = settings.load(key).victims
-    recovered = load_recoveries(out, best, len(victims))
+    reconstructed = load_reconstructions(out, best, len(victims))
     return report, [Attacked(victim.name, found.img, ssim(victim.plain, found.img))
-                    for victim, found in zip(victims, recovered, strict=True)], best
+                    for victim, found in zip(victims, reconstructed, strict=True)], best
 
 
 def summary(options: DemoOptions, chosen: str, metrics: Mapping[str, float], report: Mapping,

@@ -13,7 +13,7 @@ def center_patches(img: np.ndarray,
                    side: int,
                    strength: float = 1.,
                    normalize: bool = False) -> np.ndarray:
-    """Move every patch towards mean 128 by ``strength``, per channel.
+    """Move every patch toward mean 128 by ``strength``, per channel.
 
     ``y = clip(x + o, 0, 255)`` with one integer per patch and channel,
     ``o = floor(strength * (128 - mean) + 1/2)``: the texture is kept exactly but where it leaves

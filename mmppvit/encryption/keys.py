@@ -114,7 +114,7 @@ class Key:
         return HKDF(SHA256(), length, salt, info).derive(self._secret)
 
     def nonce(self, *content: bytes | np.ndarray) -> bytes:
-        """16 bytes that follow from the content and that nobody can foretell without the key."""
+        """16 bytes that follow from the content and that nobody can predict without the key."""
         digest = hmac.new(self._derive(b'mmppvit/1/nonce'), digestmod='sha256')
         for part in content:
             part = np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part

@@ -122,6 +122,7 @@ class Manifest:
         head = json.dumps(data, indent=1)
         text = f'{head[:-2]},\n "pictures": [\n{images}\n ]\n}}\n'  # one image a line
         write_atomic(self.root / MANIFEST, text.encode(), sync=True)
+        self._signed = content, data['signature']
 
     def _signature(self, key: Key, content: bytes) -> str:
         return key.mac('manifest', content) if self.version > 3 else key.sign(content)

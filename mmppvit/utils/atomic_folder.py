@@ -1,4 +1,4 @@
-"""Folders of drawn images that appear whole or not at all."""
+"""Folders that appear whole or not at all, and what a synthetic data set was made with."""
 from __future__ import annotations
 
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ['drawn_info', 'whole_folder']
+__all__ = ['synthetic_info', 'whole_folder']
 
 
 @contextmanager
@@ -34,8 +34,8 @@ def _swap_in(part: Path, out_dir: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def drawn_info(out_dir: Path, file: str, description: str) -> dict | None:
-    """Arguments that the data set in ``out_dir`` was drawn with, None if nothing is there.
+def synthetic_info(out_dir: Path, file: str, description: str) -> dict | None:
+    """Arguments that the data set in ``out_dir`` was made with, None if nothing is there.
 
     Args:
         out_dir (Path): The data set, or nothing, or an empty folder.
@@ -53,5 +53,6 @@ def drawn_info(out_dir: Path, file: str, description: str) -> dict | None:
             return info
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise FileExistsError(f'{out_dir} holds something else than {description.split(" of ")[0]}: '
-                          'name a folder that does not exist yet')
+    kind = description.split()[1]
+    raise FileExistsError(f'{out_dir} holds something else than synthetic {kind}: name a folder '
+                          'that does not exist yet')

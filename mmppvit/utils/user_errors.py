@@ -1,4 +1,4 @@
-"""Errors that whoever runs a command can mend."""
+"""Errors that the user of a command can correct."""
 from __future__ import annotations
 
 from importlib.util import find_spec

@@ -41,7 +41,7 @@ def draw_instances(img: np.ndarray,
                    texts: list[str],
                    colors: list[tuple[int, int, int]],
                    masks: np.ndarray | None = None) -> np.ndarray:
-    """Draw labelled boxes, and masks if there are any.
+    """Draw labeled boxes, and masks if there are any.
 
     Args:
         img (ndarray): RGB uint8, (H, W, 3).

@@ -1,4 +1,4 @@
-"""Small sealed data sets of drawn images, for attackers."""
+"""Small sealed data sets of synthetic images, for attackers."""
 from __future__ import annotations
 
 from dataclasses import dataclass

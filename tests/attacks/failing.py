@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from mmppvit.attacks import Attacker, BudgetExceeded, Recovery
+from mmppvit.attacks import Attacker, BudgetExceeded, Reconstruction
 
 __all__ = ['FAILING', 'Honest']
 
@@ -24,12 +24,12 @@ class Honest(Attacker):
         assert all((pair.order is None) == (not self.scheme.shuffles) for pair in pairs)
         self.number = len(pairs)
 
-    def recover(self, encrypted):
+    def reconstruct(self, encrypted):
         size = [length * self.scheme.grid for length in encrypted.shape[1::-1]]
         order = None
         if self.scheme.shuffles:
             order = np.arange(encrypted.shape[0] * encrypted.shape[1] // self.scheme.side**2)
-        return Recovery(cv2.resize(encrypted, size), order)
+        return Reconstruction(cv2.resize(encrypted, size), order)
 
 
 class Known(Honest):
@@ -65,7 +65,7 @@ class Leaves(Honest):
 class Killed(Honest):
     name = 'killed'
 
-    def recover(self, encrypted):
+    def reconstruct(self, encrypted):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -86,7 +86,7 @@ class GreedyTorch(Honest):
 class Slow(Honest):
     name = 'slow'
 
-    def recover(self, encrypted):
+    def reconstruct(self, encrypted):
         time.sleep(600)
 
 
@@ -101,15 +101,15 @@ class Late(Honest):
 class Misshapen(Honest):
     name = 'misshapen'
 
-    def recover(self, encrypted):
-        return Recovery(encrypted[:-1])
+    def reconstruct(self, encrypted):
+        return Reconstruction(encrypted[:-1])
 
 
 class Disorderly(Honest):
     name = 'disorderly'
 
-    def recover(self, encrypted):
-        return Recovery(super().recover(encrypted).img, np.zeros(4, int))
+    def reconstruct(self, encrypted):
+        return Reconstruction(super().reconstruct(encrypted).img, np.zeros(4, int))
 
 
 FAILING = {kind.name: kind for kind in (

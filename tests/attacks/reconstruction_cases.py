@@ -59,7 +59,7 @@ def psnr(attacker: Attacker, victims: Sequence[Pair]) -> float:
     """Mean over the victims, in dB; checks the frames on the way."""
     found = []
     for victim in victims:
-        img = attacker.recover(victim.encrypted).img
+        img = attacker.reconstruct(victim.encrypted).img
         assert img.dtype == np.uint8
         assert img.shape == victim.plain.shape
         found.append(peak_signal_noise_ratio(victim.plain, img))

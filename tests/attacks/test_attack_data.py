@@ -23,12 +23,12 @@ def _load(sealed, scheme: str, **options):
 
 @pytest.mark.parametrize('seed', range(3))
 def test_victims_are_never_among_the_pairs(sealed, seed):
-    material = _load(sealed, 'mix', seed=seed)
-    assert len(material.victims) == len(_names(material.victims)) == 3
-    assert len(material.pairs) == len(_names(material.pairs)) == 5
-    assert not _names(material.victims) & _names(material.pairs)
-    assert [pair.name for pair in material.known] == [pair.name for pair in material.pairs]
-    assert not material.skipped
+    data = _load(sealed, 'mix', seed=seed)
+    assert len(data.victims) == len(_names(data.victims)) == 3
+    assert len(data.pairs) == len(_names(data.pairs)) == 5
+    assert not _names(data.victims) & _names(data.pairs)
+    assert [pair.name for pair in data.known] == [pair.name for pair in data.pairs]
+    assert not data.skipped
 
 
 def test_the_draw_follows_the_seed(sealed):
@@ -37,15 +37,15 @@ def test_the_draw_follows_the_seed(sealed):
 
 
 def test_at_most_half_are_victims(sealed):
-    material = _load(sealed, 'mix', num_victims=100, num_pairs=100)
-    assert len(material.victims) == len(material.pairs) == 5
+    data = _load(sealed, 'mix', num_victims=100, num_pairs=100)
+    assert len(data.victims) == len(data.pairs) == 5
 
 
 @pytest.mark.parametrize('scheme', ['mix', 'blur', 'pixelate', 'noise'])
 def test_the_attacker_encrypts_as_the_owner_does(sealed, scheme):
     """Without a key the same pixels come out, padding included; noise differs by its seed."""
-    material = _load(sealed, scheme)
-    for own, known in zip(material.pairs, material.known, strict=True):
+    data = _load(sealed, scheme)
+    for own, known in zip(data.pairs, data.known, strict=True):
         plain = cv2.imread(str(sealed.plain / own.name))
         np.testing.assert_array_equal(own.plain, pad_to_patches(plain, 16, 'mirror'))
         assert own.plain.shape == (64, 80, 3)
@@ -57,18 +57,18 @@ def test_the_attacker_encrypts_as_the_owner_does(sealed, scheme):
 def test_orders(sealed):
     """The attacker's own are known, the owner's only with the key, and only of the victims."""
     for key in (None, sealed.key):
-        material = _load(sealed, 'mix+shuffle', key=key)
-        assert all(pair.order is None for pair in material.known)
-        assert all((pair.order is None) == (key is None) for pair in material.victims)
-        for pair in material.pairs + (material.victims if key else []):
+        data = _load(sealed, 'mix+shuffle', key=key)
+        assert all(pair.order is None for pair in data.known)
+        assert all((pair.order is None) == (key is None) for pair in data.victims)
+        for pair in data.pairs + (data.victims if key else []):
             np.testing.assert_array_equal(
                 unshuffle_patches(pair.encrypted, 8, pair.order),
-                material.scheme.in_order(pair.plain))
+                data.scheme.in_order(pair.plain))
 
 
 def test_own_orders_are_not_those_of_the_owner(sealed):
-    material = _load(sealed, 'mix+shuffle')
-    for own, known in zip(material.pairs, material.known, strict=True):
+    data = _load(sealed, 'mix+shuffle')
+    for own, known in zip(data.pairs, data.known, strict=True):
         assert (own.encrypted != known.encrypted).any()
 
 
@@ -100,10 +100,10 @@ def test_missing_images_are_skipped_and_said(sealed, tmp_path):
     (plain / gone).unlink()
     cv2.imwrite(str(plain / small), np.zeros((10, 10, 3), np.uint8))
     (plain / broken).write_bytes(b'no image')
-    material = load_attack_data(sealed.folder('mix'), plain, num_victims=3, num_pairs=5)
-    assert _names(material.victims) == _names(everything.victims)
-    assert len(material.pairs) == len(material.known) == 2
-    reasons = dict(material.skipped)
+    data = load_attack_data(sealed.folder('mix'), plain, num_victims=3, num_pairs=5)
+    assert _names(data.victims) == _names(everything.victims)
+    assert len(data.pairs) == len(data.known) == 2
+    reasons = dict(data.skipped)
     assert 'no plain image' in reasons[f'images/{gone}']
     assert 'is 10x10, it was 68x52' in reasons[f'images/{small}']
     assert 'not an image' in reasons[f'images/{broken}']
@@ -126,10 +126,10 @@ def test_copies_of_victims_are_not_learned_from(sealed, tmp_path):
         for copy in 'ab':
             shutil.copy(path, plain / f'{path.stem}{copy}.png')
     seal_dataset(SealJob(plain, tmp_path / 'sealed', Scheme('mix')))
-    material = load_attack_data(tmp_path / 'sealed', plain, num_victims=5, num_pairs=15)
-    seen = {victim.plain.tobytes() for victim in material.victims}
-    assert not any(pair.plain.tobytes() in seen for pair in material.pairs)
-    assert any('shows the same as a victim' in reason for _, reason in material.skipped)
+    data = load_attack_data(tmp_path / 'sealed', plain, num_victims=5, num_pairs=15)
+    seen = {victim.plain.tobytes() for victim in data.victims}
+    assert not any(pair.plain.tobytes() in seen for pair in data.pairs)
+    assert any('shows the same as a victim' in reason for _, reason in data.skipped)
 
 
 def test_images_of_more_than_8_bits_need_the_window_they_were_sealed_with(sealed, tmp_path):
@@ -175,9 +175,9 @@ def test_rescaled_images(sealed, tmp_path):
     seal_dataset(SealJob(sealed.plain, tmp_path / 'two', Scheme('mix'),
                          scales=((100, 60), (120, 90))))
     for scale in range(2):
-        material = load_attack_data(tmp_path / 'two', sealed.plain, num_victims=3, num_pairs=5,
+        data = load_attack_data(tmp_path / 'two', sealed.plain, num_victims=3, num_pairs=5,
                                  scale=scale)
-        assert not material.skipped
+        assert not data.skipped
         assert len(Manifest.load(tmp_path / 'two').images) == 20
-        for own, known in zip(material.pairs, material.known, strict=True):
+        for own, known in zip(data.pairs, data.known, strict=True):
             np.testing.assert_array_equal(own.encrypted, known.encrypted)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmppvit.attacks import runner
-from mmppvit.attacks.runner import AttackSettings, load_recoveries, run_attacks
+from mmppvit.attacks.runner import AttackSettings, load_reconstructions, run_attacks
 from tests.attacks.failing import FAILING, Greedy, Honest, Known, Slow
 
 
@@ -50,7 +50,7 @@ def test_each_failure_is_told_and_the_others_complete(failed, name, status, reas
     said = [line for line in failed[2] if f' {name}: ' in line]
     assert len(said) == 2
     assert f'{status} after' in said[1]
-    assert json.loads((failed[1] / 'recovered' / name / 'result.json').read_text())[
+    assert json.loads((failed[1] / 'reconstructed' / name / 'result.json').read_text())[
         'status'] == status
 
 
@@ -67,13 +67,13 @@ def test_what_takes_too_long_is_stopped(sealed, tmp_path, monkeypatch):
     assert (result.status, result.reason) == ('out of time', 'stopped after 1 s')
 
 
-def test_recoveries_come_back(failed, sealed):
-    material = sealed.settings('mix+shuffle').load()
-    recovered = load_recoveries(failed[1], 'honest', 3)
-    honest = Honest(material.scheme)
-    for victim, recovery in zip(material.victims, recovered, strict=True):
-        np.testing.assert_array_equal(recovery.img, honest.recover(victim.encrypted).img)
-        np.testing.assert_array_equal(recovery.order, np.arange(20))
+def test_reconstructions_come_back(failed, sealed):
+    data = sealed.settings('mix+shuffle').load()
+    reconstructed = load_reconstructions(failed[1], 'honest', 3)
+    honest = Honest(data.scheme)
+    for victim, reconstruction in zip(data.victims, reconstructed, strict=True):
+        np.testing.assert_array_equal(reconstruction.img, honest.reconstruct(victim.encrypted).img)
+        np.testing.assert_array_equal(reconstruction.order, np.arange(20))
 
 
 def test_resume(sealed, tmp_path):
@@ -86,7 +86,7 @@ def test_resume(sealed, tmp_path):
     assert said == ['1/1 honest: kept from before'] * 2
 
     for path in ('1.png', 'orders.npz', 'result.json'):
-        (tmp_path / 'recovered/honest' / path).unlink()
+        (tmp_path / 'reconstructed/honest' / path).unlink()
         assert _computed(settings, tmp_path)
     for other in (dict(num_victims=2), dict(seed=1), dict(budget=2.), dict(num_pairs=4)):
         assert _computed(replace(settings, **other), tmp_path), other
@@ -101,7 +101,7 @@ def _computed(settings, out) -> bool:
 
 def test_failures_are_tried_again_and_interrupted_runs_are_not_whole(sealed, tmp_path, monkeypatch):
     settings = sealed.settings('mix')
-    folder = tmp_path / 'recovered/honest'
+    folder = tmp_path / 'reconstructed/honest'
     done = _run(settings, tmp_path, Honest)['honest']
     failed = replace(done, status='failed')
     (folder / 'result.json').write_text(json.dumps(vars(failed)))
@@ -126,7 +126,7 @@ def test_what_has_no_meaning_is_not_run(sealed, tmp_path):
 
     result = _run(sealed.settings('mix'), tmp_path, Elsewhere)['elsewhere']
     assert (result.status, result.reason) == ('not for this scheme', 'mix is not for it')
-    assert not (tmp_path / 'recovered').exists()
+    assert not (tmp_path / 'reconstructed').exists()
 
 
 @pytest.mark.parametrize(('name', 'value'), [

@@ -189,7 +189,7 @@ def test_synthetic_classes_are_the_same_every_time(tmp_path):
 def test_foreign_folders_are_not_drawn_over(tmp_path):
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine/a.txt').write_text('a')
-    with pytest.raises(FileExistsError, match='something else than drawn classes'):
+    with pytest.raises(FileExistsError, match='something else than synthetic classes'):
         write_synthetic_classes(tmp_path / 'mine', 6, 6)
     with pytest.raises(ValueError, match='at least 6'):
         write_synthetic_classes(tmp_path / 'few', 5, 6)

@@ -1,4 +1,4 @@
-"""The drawn data set: the same every time, valid COCO, and never half there."""
+"""The synthetic data set: the same every time, valid COCO, and never half there."""
 from __future__ import annotations
 
 import hashlib
@@ -101,7 +101,7 @@ def test_foreign_folders_are_left_alone(tmp_path, content):
     if content is not None:
         (tmp_path / 'set' / 'annotations' / 'instances_val2017.json').write_text(content)
     before = _digests(tmp_path)
-    with pytest.raises(FileExistsError, match='something else than drawn shapes'):
+    with pytest.raises(FileExistsError, match='something else than synthetic shapes'):
         write_synthetic_shapes(tmp_path / 'set', 1, 1, SIZE)
     assert _digests(tmp_path) == before
 

@@ -1,4 +1,4 @@
-"""Drawn images, plain and sealed; tests that change files copy them first."""
+"""Synthetic images, plain and sealed; tests that change files copy them first."""
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""Jobs on the drawn images of ``conftest.py``, and processes that do or leave them."""
+"""Jobs on the synthetic images of ``conftest.py``, and processes that do or leave them."""
 from __future__ import annotations
 
 import hashlib

@@ -252,3 +252,14 @@ def test_random_bytes(hostile, content):
     (hostile / MANIFEST).write_bytes(content)
     with pytest.raises(ManifestError):
         Manifest.load(hostile)
+
+
+def test_the_key_is_checked_before_and_after_a_manifest_is_written(tmp_path):
+    manifest = Manifest(root=tmp_path, scheme=Scheme('mix+shuffle'), image_format='png',
+                        scales=[None], job='', key=dict(fingerprint=KEY.fingerprint))
+    with pytest.raises(ManifestError, match='not what the holder of the key has signed'):
+        manifest.check_key(KEY)
+    with pytest.raises(ManifestError, match='was sealed with the key of fingerprint'):
+        manifest.check_key(Key(bytes(32)))
+    manifest.save(KEY)
+    manifest.check_key(KEY)

@@ -14,23 +14,6 @@ from tests.tools.conftest import shrink
 
 
 @pytest.fixture
-def tool(run_tool, capfd):
-    """``tool(name, ...)`` gives exit status, stdout and stderr."""
-
-    def run(name: str, *args: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = 0
-        try:
-            run_tool(name, *args)
-        except SystemExit as err:
-            code = int(err.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
 def arguments(sealed_shapes):
     """Of ``attack.py``: three victims, three images to learn from, attackers that are quick."""
 
@@ -149,7 +132,8 @@ def detector(configs, sealed_shapes, tmp_path, run_tool):
     return config, tmp_path / 'work/epoch_1.pth'
 
 
-def test_a_detector_looks_at_what_was_recovered(tool, arguments, sealed_shapes, detector, tmp_path):
+def test_a_detector_looks_at_what_was_reconstructed(tool, arguments, sealed_shapes, detector,
+                                                      tmp_path):
     config, checkpoint = detector
     ann = sealed_shapes.plain / 'annotations/instances_train2017.json'
     options = ['--attacks', 'thumbnail', '--detector', config, '--checkpoint', checkpoint]

@@ -1,7 +1,9 @@
 """Objects of a COCO data set as folders of a classifier, whose weights start a detector."""
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -115,3 +117,20 @@ def test_options_that_make_no_sense(data_set, run_tool, capfd, options, message)
                  data_set / 'images', '--out', data_set / 'out', *options)
     assert not (data_set / 'out').exists()
     assert message in capfd.readouterr().err
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(data_set, run_tool, capfd, monkeypatch):
+    written = []
+
+    def full(path, content):
+        written.append(path)
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, 'No space left on device', str(path))
+
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(SystemExit) as ended:
+        run_tool('crop_objects.py', '--ann', data_set / 'ann.json', '--img-dir',
+                 data_set / 'images', '--out', data_set / 'out')
+    assert ended.value.code == 2
+    assert 'No space left on device' in capfd.readouterr().err
+    assert sorted(path.name for path in data_set.iterdir()) == ['ann.json', 'images']

@@ -13,36 +13,20 @@ from mmppvit.encryption import Key
 
 
 @pytest.fixture
-def drawn(tmp_path) -> Path:
+def shapes(tmp_path) -> Path:
     return write_synthetic_shapes(tmp_path / 'set', 3, 1, (80, 64))
 
 
-@pytest.fixture
-def tool(run_tool, capfd):
-    """``tool(name, ...)`` gives exit status, stdout and stderr."""
-
-    def run(name: str, *args: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = 0
-        try:
-            run_tool(name, *args)
-        except SystemExit as err:
-            code = err.code or 0
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
+def _arguments(shapes: Path, out: Path, scheme: str = 'mix', *more: object) -> list:
+    ann = shapes / 'annotations/instances_train2017.json'
+    return ['--img-dir', shapes / 'train2017', '--ann', ann, '--out', out, '--scheme', scheme,
+            *more]
 
 
-def _arguments(drawn: Path, out: Path, scheme: str = 'mix', *more: object) -> list:
-    return ['--img-dir', drawn / 'train2017', '--ann',
-            drawn / 'annotations/instances_train2017.json', '--out', out, '--scheme', scheme, *more]
-
-
-def test_seal_verify_and_restore(tool, drawn, tmp_path):
+def test_seal_verify_and_restore(tool, shapes, tmp_path):
     key = Key.create(tmp_path / 'owner.key')
     out = tmp_path / 'sealed'
-    arguments = _arguments(drawn, out, 'shuffle', '--key-file', tmp_path / 'owner.key')
+    arguments = _arguments(shapes, out, 'shuffle', '--key-file', tmp_path / 'owner.key')
     code, stdout, stderr = tool('encrypt_dataset.py', *arguments)
     assert code == 0
     assert f'{out}: 3 files written, 0 kept from before, 0 images skipped' in stdout
@@ -61,7 +45,7 @@ def test_seal_verify_and_restore(tool, drawn, tmp_path):
                                 '--key-file', tmp_path / 'owner.key')
     assert code == 0
     assert '3 images restored, with annotations.json' in stdout
-    for path in (drawn / 'train2017').iterdir():
+    for path in (shapes / 'train2017').iterdir():
         np.testing.assert_array_equal(
             cv2.imread(str(tmp_path / 'restored/images' / path.name)), cv2.imread(str(path)))
 
@@ -78,11 +62,11 @@ def test_seal_verify_and_restore(tool, drawn, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
-def test_skipped_images_are_listed_and_can_be_added(tool, drawn, tmp_path):
-    path = drawn / 'train2017/000000000002.png'
+def test_skipped_images_are_listed_and_can_be_added(tool, shapes, tmp_path):
+    path = shapes / 'train2017/000000000002.png'
     content = path.read_bytes()
     path.write_bytes(b'')
-    arguments = _arguments(drawn, tmp_path / 'out')
+    arguments = _arguments(shapes, tmp_path / 'out')
     code, stdout, _ = tool('encrypt_dataset.py', *arguments)
     assert code == 1
     assert '  skipped 000000000002.png: it is empty' in stdout
@@ -96,9 +80,9 @@ def test_skipped_images_are_listed_and_can_be_added(tool, drawn, tmp_path):
     assert '1 files written, 2 kept from before, 0 images skipped' in stdout
 
 
-def test_shards_say_when_the_manifest_is_there(tool, drawn, tmp_path):
+def test_shards_say_when_the_manifest_is_there(tool, shapes, tmp_path):
     for shard, done in (('1/2', False), ('0/2', True)):
-        code, stdout, _ = tool('encrypt_dataset.py', *_arguments(drawn, tmp_path / 'out'),
+        code, stdout, _ = tool('encrypt_dataset.py', *_arguments(shapes, tmp_path / 'out'),
                                '--shard', shard, '--scale', '96x96', '40x40', '--format', 'webp')
         assert code == 0
         assert ('there is no manifest yet' in stdout) is not done
@@ -120,8 +104,8 @@ def test_shards_say_when_the_manifest_is_there(tool, drawn, tmp_path):
     (['--img-dir', 'none'], 'no folder none'),
     (['--ann', 'none.json'], 'none.json'),
 ])
-def test_wrong_options_are_one_line(tool, drawn, tmp_path, options, message):
-    code, stdout, stderr = tool('encrypt_dataset.py', *_arguments(drawn, tmp_path / 'out'),
+def test_wrong_options_are_one_line(tool, shapes, tmp_path, options, message):
+    code, stdout, stderr = tool('encrypt_dataset.py', *_arguments(shapes, tmp_path / 'out'),
                                 *options)
     assert code == 2
     assert message in stderr
@@ -130,8 +114,8 @@ def test_wrong_options_are_one_line(tool, drawn, tmp_path, options, message):
     assert not (tmp_path / 'out').exists()
 
 
-def test_nothing_is_written_over(tool, drawn, tmp_path):
-    arguments = _arguments(drawn, tmp_path / 'out')
+def test_nothing_is_written_over(tool, shapes, tmp_path):
+    arguments = _arguments(shapes, tmp_path / 'out')
     assert tool('encrypt_dataset.py', *arguments)[0] == 0
     before = (tmp_path / 'out/manifest.json').stat().st_mtime_ns
     code, _, stderr = tool('encrypt_dataset.py', *arguments)
@@ -157,8 +141,8 @@ def test_broken_manifests_are_one_line(tool, tmp_path, content):
         assert 'Traceback' not in stderr
 
 
-def test_problems_are_one_a_line(tool, drawn, tmp_path):
-    assert tool('encrypt_dataset.py', *_arguments(drawn, tmp_path / 'out'))[0] == 0
+def test_problems_are_one_a_line(tool, shapes, tmp_path):
+    assert tool('encrypt_dataset.py', *_arguments(shapes, tmp_path / 'out'))[0] == 0
     (tmp_path / 'out/images/000000000001.png').unlink()
     (tmp_path / 'out/plain.jpg').touch()
     code, stdout, _ = tool('verify_sealed.py', tmp_path / 'out')
@@ -171,13 +155,13 @@ def test_problems_are_one_a_line(tool, drawn, tmp_path):
 @pytest.mark.parametrize(('scheme', 'more'), [
     ('blur', ['--strength', '2']), ('pixelate', ['--strength', '8']),
     ('noise', ['--strength', '9']), ('downsample', []), ('downsample+shuffle', ['--grid', '4'])])
-def test_baselines(tool, drawn, tmp_path, scheme, more):
+def test_baselines(tool, shapes, tmp_path, scheme, more):
     key = []
     if 'shuffle' in scheme:
         Key.create(tmp_path / 'owner.key')
         key = ['--key-file', tmp_path / 'owner.key']
     out = tmp_path / 'sealed'
-    code, stdout, stderr = tool('encrypt_dataset.py', *_arguments(drawn, out, scheme, *key, *more))
+    code, stdout, stderr = tool('encrypt_dataset.py', *_arguments(shapes, out, scheme, *key, *more))
     assert code == 0, stderr
     assert f'{out}: 3 files written' in stdout
     sealed = json.loads((out / 'manifest.json').read_text())['scheme']
@@ -192,12 +176,12 @@ def test_baselines(tool, drawn, tmp_path, scheme, more):
     assert f'scheme {scheme} cannot be undone' in stderr
 
 
-def test_a_strength_that_is_missing_or_has_no_meaning(tool, drawn, tmp_path):
+def test_a_strength_that_is_missing_or_has_no_meaning(tool, shapes, tmp_path):
     out = tmp_path / 'sealed'
-    code, _, stderr = tool('encrypt_dataset.py', *_arguments(drawn, out, 'blur'))
+    code, _, stderr = tool('encrypt_dataset.py', *_arguments(shapes, out, 'blur'))
     assert code == 2
     assert 'strength of scheme blur, the sigma in pixels, must be above 0' in stderr
-    code, _, stderr = tool('encrypt_dataset.py', *_arguments(drawn, out, 'mix', '--strength', '2'))
+    code, _, stderr = tool('encrypt_dataset.py', *_arguments(shapes, out, 'mix', '--strength', '2'))
     assert code == 2
     assert 'scheme mix has no strength' in stderr
     assert not out.exists()

@@ -20,7 +20,7 @@ WAYS = ['plain', 'protected, float', 'protected, 8 bit', 'protected, JPEG 90', '
 
 
 @pytest.fixture
-def tool(run_tool, tmp_path, monkeypatch):
+def train(run_tool, tmp_path, monkeypatch):
     """Run it with a small protector; gives the work folders that were trained in."""
 
     def run(*args: object, models: list = ['resnet20_cifar']) -> list[str]:
@@ -46,9 +46,9 @@ def _row(tmp_path: Path, name: str = 'resnet20_cifar') -> dict:
     return json.loads((tmp_path / 'work/table.json').read_text())[name]
 
 
-def test_both_stages_the_table_and_what_is_left_of_it(tool, tmp_path, capfd):
+def test_both_stages_the_table_and_what_is_left_of_it(train, tmp_path, capfd):
     name = 'resnet20_cifar'
-    assert tool(*SMALL) == [f'{name}/plain', f'{name}/protected']
+    assert train(*SMALL) == [f'{name}/plain', f'{name}/protected']
     row = _row(tmp_path)
     assert list(row) == WAYS
     assert all(0 <= row[way] <= 100 for way in WAYS)
@@ -62,24 +62,24 @@ def test_both_stages_the_table_and_what_is_left_of_it(tool, tmp_path, capfd):
     assert all((frozen[f'classifier.model.{key}'] == value).all() for key, value in weights.items())
 
 
-def test_resume_does_what_is_missing_and_nothing_else(tool, tmp_path, capfd):
-    tool(*SMALL)
+def test_resume_does_what_is_missing_and_nothing_else(train, tmp_path, capfd):
+    train(*SMALL)
     row = _row(tmp_path)
     protector = tmp_path / 'work/resnet20_cifar/protected/protector.safetensors'
-    assert tool(*SMALL, '--resume') == []
+    assert train(*SMALL, '--resume') == []
     assert _row(tmp_path) == row
     before = protector.read_bytes()
     protector.unlink()
-    assert tool(*SMALL, '--resume') == ['resnet20_cifar/protected']  # is at its end already
+    assert train(*SMALL, '--resume') == ['resnet20_cifar/protected']  # is at its end already
     assert protector.read_bytes() == before
     with pytest.raises(SystemExit):
-        tool(*SMALL, '--resume', '--alpha', .5)
+        train(*SMALL, '--resume', '--alpha', .5)
     assert 'was begun with other options' in capfd.readouterr().err
 
 
-def test_cifar(tool, tmp_path):
+def test_cifar(train, tmp_path):
     data = write_cifar10(tmp_path / 'cifar-10-batches-bin', 2)
-    tool('--data', data, '--protector', 'light', '--batch-size', 5, '--epochs', 1,
+    train('--data', data, '--protector', 'light', '--batch-size', 5, '--epochs', 1,
          '--protector-epochs', 1, '--round')
     assert list(_row(tmp_path)) == WAYS
 
@@ -94,9 +94,9 @@ def test_cifar(tool, tmp_path):
     (['--alpha', -1], 'must not be negative'),
     (['--num-train', 12, '--num-val', 6], 'fewer than a batch of 32'),
 ])
-def test_what_is_wrong_is_said_first(tool, tmp_path, capfd, arguments, message):
+def test_what_is_wrong_is_said_first(train, tmp_path, capfd, arguments, message):
     with pytest.raises(SystemExit) as ended:
-        tool(*(str(argument).format(folder=tmp_path) for argument in arguments))
+        train(*(str(argument).format(folder=tmp_path) for argument in arguments))
     assert ended.value.code == 2
     error = capfd.readouterr().err
     assert message in error

@@ -1,4 +1,4 @@
-"""A training of a tiny detector on drawn images, in one process or with a host."""
+"""A training of a tiny detector on synthetic images, in one process or with a host."""
 from __future__ import annotations
 
 import copy

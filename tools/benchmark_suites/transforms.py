@@ -87,14 +87,14 @@ def make_center(center: Callable, shape: tuple[int, ...], side: int, normalize: 
 
 
 def find_image(folder: str, quick: bool) -> tuple[str, str]:
-    """An image of COCO where MMPPVIT_DATA has some, else a drawn JPEG of COCO's size."""
+    """An image of COCO where MMPPVIT_DATA has some, else a synthetic JPEG of COCO's size."""
     found = sorted(Path(os.environ.get('MMPPVIT_DATA', 'data')).glob('coco_mini/val2017/*.jpg'))
     if found and not quick:
         height, width = cv2.imread(str(found[0])).shape[:2]
         return str(found[0]), f'{height}x{width}x3'
     height, width = (64, 96) if quick else (480, 640)
     coarse = np.random.default_rng(0).integers(0, 256, (height // 16, width // 16, 3), np.uint8)
-    path = str(Path(folder, 'drawn.jpg'))
+    path = str(Path(folder, 'synthetic.jpg'))
     cv2.imwrite(path, cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     return path, f'{height}x{width}x3'
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from mmppvit.attacks.attackers.feature_reconstruction import total_variation
-from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Recovery
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import RestoringNetwork, to_image, to_tensor
 from mmppvit.attacks.networks.training import PairSampler, seeded, train
@@ -107,6 +107,6 @@ class AdversarialReconstruction(Attacker):
         start = to_tensor(np.stack([self._starter(img) for img in encrypted]))
         return start, self._net(to_tensor(encrypted), start)
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         with torch.inference_mode():
-            return Recovery(to_image(self._restore(encrypted[None])[1][0]))
+            return Reconstruction(to_image(self._restore(encrypted[None])[1][0]))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, as everywhere
 from torch import Tensor
 
-from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Recovery
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import KnownMixing, to_image, to_tensor
 from mmppvit.encryption import Scheme, split_patches
@@ -148,8 +148,8 @@ class FeatureReconstruction(Attacker):
         if self._mixing is None:
             self._forward = LinearForward(self.scheme, pairs, self.seed)
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
-        return Recovery(to_image(self.invert(encrypted[None])[0]))
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
+        return Reconstruction(to_image(self.invert(encrypted[None])[0]))
 
     def invert(self, encrypted: np.ndarray, steps: int | None = None) -> Tensor:
         """Reconstruct images of one size: uint8 (B, h, w, 3) -> (B, 3, H, W), -0.5 to 0.5.

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmppvit.encryption import Scheme
 
-__all__ = ['Attacker', 'Budget', 'BudgetExceeded', 'Pair', 'Recovery']
+__all__ = ['Attacker', 'Budget', 'BudgetExceeded', 'Pair', 'Reconstruction']
 
 
 class BudgetExceeded(RuntimeError):  # noqa: N818, a state rather than a fault
@@ -35,7 +35,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Recovery:
+class Reconstruction:
     """What an attacker makes of one encrypted image.
 
     Args:
@@ -112,5 +112,5 @@ class Attacker(ABC):
         """
 
     @abstractmethod
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         """Attack one image: uint8 (h, w, 3), BGR, h and w multiples of ``scheme.side``."""

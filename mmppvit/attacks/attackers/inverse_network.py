@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from mmppvit.attacks.attackers.feature_reconstruction import FeatureReconstruction
-from mmppvit.attacks.attackers.interface import Attacker, Budget, BudgetExceeded, Pair, Recovery
+from mmppvit.attacks.attackers.interface import (
+    Attacker,
+    Budget,
+    BudgetExceeded,
+    Pair,
+    Reconstruction,
+)
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import (
     RestoringNetwork,
@@ -120,7 +126,7 @@ class InverseNetwork(Attacker):
             windows.append([part.flip(flips).permute(turn) for part in window])
         return tuple(torch.stack(parts) for parts in zip(*windows, strict=True))
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         start = self._start(encrypted[None], 200)  # half the steps are enough to learn from
         with torch.inference_mode():
             given = to_tensor(encrypted)
@@ -130,4 +136,4 @@ class InverseNetwork(Attacker):
                     flipped = self._net(given.flip(dims), start.flip(dims))
                     restored = restored + flipped.flip(dims)
                 restored = restored / 4
-            return Recovery(to_image(restored[0]))
+            return Reconstruction(to_image(restored[0]))

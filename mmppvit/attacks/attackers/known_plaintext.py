@@ -8,7 +8,13 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mmppvit.attacks.attackers.interface import Attacker, Budget, BudgetExceeded, Pair, Recovery
+from mmppvit.attacks.attackers.interface import (
+    Attacker,
+    Budget,
+    BudgetExceeded,
+    Pair,
+    Reconstruction,
+)
 from mmppvit.encryption import (
     MIDDLE_LEVEL,
     Key,
@@ -168,7 +174,7 @@ class KnownPlaintext(Attacker):
         if pairs and not self.orders:
             raise BudgetExceeded('the time was up before the first order was found')
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         """The image in the order learned for its size, or one drawn at random for others."""
         height, width = (length // self.scheme.side for length in encrypted.shape[:2])
         order = self.orders.get(encrypted.shape[:2])
@@ -176,4 +182,4 @@ class KnownPlaintext(Attacker):
             order = np.random.default_rng(self.seed).permutation(height * width)
         img = unshuffle_patches(encrypted, self.scheme.side, order)
         size = width * self.scheme.patch_size, height * self.scheme.patch_size
-        return Recovery(cv2.resize(img, size, interpolation=cv2.INTER_CUBIC), order)
+        return Reconstruction(cv2.resize(img, size, interpolation=cv2.INTER_CUBIC), order)

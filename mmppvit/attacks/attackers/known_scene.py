@@ -13,7 +13,13 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mmppvit.attacks.attackers.interface import Attacker, Budget, BudgetExceeded, Pair, Recovery
+from mmppvit.attacks.attackers.interface import (
+    Attacker,
+    Budget,
+    BudgetExceeded,
+    Pair,
+    Reconstruction,
+)
 from mmppvit.encryption import Scheme, split_patches, unshuffle_patches
 
 __all__ = ['KnownScene', 'SceneMatch', 'match_frames', 'match_scene', 'photograph_again']
@@ -163,7 +169,7 @@ class KnownScene(Attacker):
             raise BudgetExceeded('no time to look at the photographs')
         self.scenes = [pair.plain for pair in pairs]
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         """The permutation of the scene that fits best; a random one where no scene has the size."""
         side, grid = self.scheme.side, self.scheme.grid
         size = encrypted.shape[0] * grid, encrypted.shape[1] * grid
@@ -175,7 +181,7 @@ class KnownScene(Attacker):
             count = encrypted.shape[0] // side * (encrypted.shape[1] // side)
             order = np.random.default_rng(self.seed).permutation(count)
         img = unshuffle_patches(encrypted, side, order)
-        return Recovery(cv2.resize(img, size[::-1], interpolation=cv2.INTER_CUBIC), order)
+        return Reconstruction(cv2.resize(img, size[::-1], interpolation=cv2.INTER_CUBIC), order)
 
     def _bound(self, encrypted: np.ndarray, scene: np.ndarray) -> float:
         """What the assignment costs at least: enough to tell scenes apart, and fast."""

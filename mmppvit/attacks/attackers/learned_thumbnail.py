@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, as everywhere
 from torch import Tensor, nn
 
-from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Recovery
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.attackers.thumbnail import ThumbnailAttacker, upsample_means
 from mmppvit.attacks.networks.restoration import in_bfloat16, restoration_loss, to_image, to_tensor
 from mmppvit.attacks.networks.training import PairSampler, seeded, split_pairs, train
@@ -80,6 +80,6 @@ class LearnedThumbnail(Attacker):
         start = np.stack([upsample_means(m, self.scheme.patch_size) for m in means])
         return self._net(to_tensor(means), to_tensor(start))
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         with torch.inference_mode():
-            return Recovery(to_image(self._restore([encrypted])[0]))
+            return Reconstruction(to_image(self._restore([encrypted])[0]))

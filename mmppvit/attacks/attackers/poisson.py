@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Recovery
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.attackers.thumbnail import patch_means, upsample_means
 from mmppvit.encryption import MIDDLE_LEVEL, Scheme, split_patches
 
@@ -87,9 +87,9 @@ class PoissonThumbnail(Attacker):
         found = splu(sparse.csc_matrix(normal)).solve(np.asarray(wanted, np.float64))
         return (found + self._level).reshape(rows, cols, 3)
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         up = upsample_means(self.means(encrypted), self.scheme.patch_size)
-        return Recovery(np.rint(up).astype(np.uint8))
+        return Reconstruction(np.rint(up).astype(np.uint8))
 
 
 def _differences(count: int) -> sparse.spmatrix:

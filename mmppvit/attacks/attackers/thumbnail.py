@@ -4,7 +4,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mmppvit.attacks.attackers.interface import Attacker, Recovery
+from mmppvit.attacks.attackers.interface import Attacker, Reconstruction
 from mmppvit.encryption import MIDDLE_LEVEL, Scheme, check_whole_patches, split_patches
 
 __all__ = ['ThumbnailAttacker', 'patch_means', 'uncenter_patches', 'upsample_means']
@@ -92,6 +92,6 @@ class ThumbnailAttacker(Attacker):
                 encrypted, scheme.side, scheme.center_strength, scheme.normalize)
         return patch_means(encrypted, scheme.side)
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         up = upsample_means(self.means(encrypted), self.scheme.patch_size)
-        return Recovery(np.rint(up).astype(np.uint8))
+        return Reconstruction(np.rint(up).astype(np.uint8))

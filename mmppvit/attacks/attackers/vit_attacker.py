@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Recovery
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import (
     KnownMixing,
@@ -201,7 +201,7 @@ class ViTAttacker(Attacker):
         size = self.scheme.patch_size
         patches = min([8, *(min(p.plain.shape[:2]) // size - 1 for p in learn)])
         patches = max(patches, 1)
-        # To put a large image in order takes seconds, and the starter needs few.
+        # To put a large image in order takes seconds, and the initial image needs few.
         self._starter.fit(self._put_in_order(learn[:_IMAGES_FOR_START]))
 
         def loss() -> Tensor:
@@ -240,9 +240,9 @@ class ViTAttacker(Attacker):
         start = np.stack([self._starter(img) for img in ordered])
         return self._pixels(to_tensor(ordered), to_tensor(start))
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         ordered, order = self._ordered(encrypted)
         if self._pixels is None:
-            return Recovery(ordered, order)
+            return Reconstruction(ordered, order)
         with torch.inference_mode():
-            return Recovery(to_image(self._restore(ordered[None])[0]), order)
+            return Reconstruction(to_image(self._restore(ordered[None])[0]), order)

@@ -36,7 +36,7 @@ class Point:
         map (float): COCO mAP of a detector on its images.
         success (dict[str, Reached]): By the keys of :data:`MEASURES`, of the best attacker each,
             between 0 and 1. Without 'neighbors' if an order was shuffled and nobody's guess at it
-            was scored, and without 'ap_kept' if no detector looked at what was recovered.
+            was scored, and without 'ap_kept' if no detector looked at what was reconstructed.
         baseline (bool): Whether it is a baseline, see :class:`mmppvit.encryption.Scheme`.
         victims (tuple[str, ...]): Who was attacked.
         failed (tuple[str, ...]): Attackers that did not come to an end.

@@ -1,4 +1,4 @@
-"""What a detector of plain images still finds on recovered ones."""
+"""What a detector of plain images still finds on reconstructed ones."""
 from __future__ import annotations
 
 import contextlib
@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
+import torch
 from mmdet.apis import inference_detector
 from mmdet.registry import TRANSFORMS
 from mmdet.utils import get_test_pipeline_cfg
@@ -17,9 +18,12 @@ from pycocotools.cocoeval import COCOeval
 from torch import nn
 
 from mmppvit.annotations.image_names import one_spelling
+from mmppvit.attacks.attack_data import AttackData
 from mmppvit.attacks.attackers.interface import Pair
+from mmppvit.attacks.judges.judge_list import Judge, JudgeFiles
 from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
 from mmppvit.attacks.judges.plain_detector import load_detector
+from mmppvit.attacks.runner import AttackSettings
 from mmppvit.attacks.scoring.ap_interval import ap_interval
 from mmppvit.sealed import Manifest
 
@@ -45,10 +49,10 @@ class DetectorScore:
     count: int
 
 
-class VictimDetector:
+class VictimDetector(Judge):
     """AP of one detector on whatever attackers made of the same victims.
 
-    Recovered images are in the frame of the padded plain image at the sealed scale; padding
+    Reconstructed images are in the frame of the padded plain image at the sealed scale; padding
     is cut away, and boxes are brought to the frame of the json.
 
     Args:
@@ -63,6 +67,22 @@ class VictimDetector:
         ValueError: A victim is not in the json, or with another size; the detector knows none of
             its classes, or is one of encrypted images.
     """
+    title = 'detector AP'
+
+    @classmethod
+    def from_files(cls, settings: AttackSettings, data: AttackData, files: JudgeFiles
+                   ) -> VictimDetector | None:
+        """With all three files, or None without any; they belong together."""
+        given = {'--detector': files.detector, '--checkpoint': files.checkpoint, '--ann': files.ann}
+        missing = [option for option, path in given.items() if not path]
+        if len(missing) == len(given):
+            return None
+        if missing:
+            raise ValueError(f'{" and ".join(missing)} missing: --detector, --checkpoint and --ann '
+                             'belong together')
+        torch.set_num_threads(settings.threads)
+        return cls(load_detector(files.detector, files.checkpoint), read_plain_boxes(*files.ann),
+                   settings.sealed, settings.scale, data.victims, settings.seed)
 
     def __init__(self, detector: nn.Module, truth: COCO, sealed: str | Path, scale: int,
                  victims: Sequence[Pair], seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What networks that recover images begin with."""
+"""What networks that reconstruct images begin with."""
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""``report.json`` and the images of the page, from what attackers recovered."""
+"""``report.json`` and the images of the page, from what attackers reconstructed."""
 from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from mmppvit.attacks.attack_data import AttackData
 from mmppvit.attacks.attackers.catalogue import ATTACKERS
-from mmppvit.attacks.attackers.interface import Recovery
+from mmppvit.attacks.attackers.interface import Reconstruction
+from mmppvit.attacks.judges.judge_list import Judge
 from mmppvit.attacks.report.page import ImageRow
 from mmppvit.attacks.report.verdict import verdict
 from mmppvit.attacks.runner import AttackResult, AttackSettings
 from mmppvit.attacks.scoring.image_metrics import ssim
-from mmppvit.attacks.scoring.scores import COLUMNS, as_it_is, mean_image, score_recoveries
+from mmppvit.attacks.scoring.scores import COLUMNS, as_it_is, mean_image, score_reconstructions
 from mmppvit.encryption import Scheme
 
 __all__ = ['build_report', 'image_rows']
@@ -32,40 +33,41 @@ NOT_TESTED = [
 ]
 
 
-def build_report(settings: AttackSettings, material: AttackData, results: Sequence[AttackResult],
-                 recovered: Mapping[str, Sequence[Recovery]],
-                 detector: Callable[[Sequence[np.ndarray]], dict] | None = None,
+def build_report(settings: AttackSettings, data: AttackData, results: Sequence[AttackResult],
+                 reconstructed: Mapping[str, Sequence[Reconstruction]],
+                 judges: Mapping[str, Judge] = {},
                  detector_files: Mapping[str, str] | None = None) -> dict:
     """All figures of the report, ready for json.
 
     Args:
         settings (AttackSettings): Of the run.
-        material (AttackData): Its images.
+        data (AttackData): Its images.
         results (Sequence[AttackResult]): Of every attacker, also of those that failed.
-        recovered (Mapping): By name of those that are done, one recovery for each victim.
-        detector (Callable, optional): For AP, see :func:`score_recoveries`.
+        reconstructed (Mapping): By name of those that are done, one reconstruction for each victim.
+        judges (Mapping): By the key of their column.
         detector_files (Mapping, optional): What it was loaded from, by kind of file.
     """
-    scheme = material.scheme
+    scheme = data.scheme
 
-    def score(recoveries: Sequence[Recovery]) -> dict[str, dict]:
-        return score_recoveries(scheme, material.victims, recoveries, settings.seed, detector)
+    def score(reconstructions: Sequence[Reconstruction]) -> dict[str, dict]:
+        return score_reconstructions(scheme, data.victims, reconstructions, settings.seed, judges)
 
     untouched = _reference(
         'sealed, as it is', 'no attack: the sealed image, enlarged where it is smaller',
-        score([as_it_is(victim) for victim in material.victims]))
-    rows = [_row(result, score(recovered[result.name]) if result.name in recovered else {},
-                 untouched) for result in results]
+        score([as_it_is(victim) for victim in data.victims]))
+    columns = [*COLUMNS, *(judge.column(key) for key, judge in judges.items())]
+    rows = [_row(result, score(reconstructed[result.name]) if result.name in reconstructed else {},
+                 untouched, columns) for result in results]
     report = dict(
         sealed=Path(settings.sealed).resolve().name, scheme=scheme.to_dict(),
-        scheme_text=scheme.describe(), num_victims=len(material.victims),
-        num_pairs=len(material.pairs), victims=[victim.name for victim in material.victims],
-        skipped=material.skipped, columns=_used_columns(rows, detector is not None), rows=rows,
+        scheme_text=scheme.describe(), num_victims=len(data.victims),
+        num_pairs=len(data.pairs), victims=[victim.name for victim in data.victims],
+        skipped=data.skipped, columns=_used_columns(rows, columns, judges), rows=rows,
         as_it_is=untouched,
         floor=_reference('floor', 'one mean image in place of all, and any order',
-                         score(_nothing_known(material, settings.seed)), bound=True),
+                         score(_nothing_known(data, settings.seed)), bound=True),
         ceiling=_reference('ceiling', 'the plain images themselves', score(
-            [Recovery(victim.plain, victim.order) for victim in material.victims]), bound=True),
+            [Reconstruction(victim.plain, victim.order) for victim in data.victims]), bound=True),
         detector=None if detector_files is None else dict(detector_files),
         not_tested=NOT_TESTED + _absent(results), how=_how(settings, detector_files))
     report['verdict'] = verdict(report)
@@ -73,15 +75,16 @@ def build_report(settings: AttackSettings, material: AttackData, results: Sequen
     return report
 
 
-def _nothing_known(material: AttackData, seed: int) -> list[Recovery]:
+def _nothing_known(data: AttackData, seed: int) -> list[Reconstruction]:
     rng = np.random.default_rng(seed)
-    return [Recovery(mean_image(material.pairs, victim.plain.shape[:2]),
+    return [Reconstruction(mean_image(data.pairs, victim.plain.shape[:2]),
                      None if victim.order is None else rng.permutation(len(victim.order)))
-            for victim in material.victims]
+            for victim in data.victims]
 
 
-def _row(result: AttackResult, metrics: dict, untouched: Mapping) -> dict:
-    below = [column['key'] for column in COLUMNS if column['key'] in metrics
+def _row(result: AttackResult, metrics: dict, untouched: Mapping, columns: Sequence[Mapping]
+         ) -> dict:
+    below = [column['key'] for column in columns if column['key'] in metrics
              and column['key'] in untouched['metrics']
              and _shown(metrics, column) < _shown(untouched['metrics'], column)]
     return {**asdict(result), 'metrics': metrics, 'bound': False, 'below_as_it_is': below}
@@ -97,10 +100,10 @@ def _reference(name: str, title: str, metrics: dict, bound: bool = False) -> dic
                 metrics=metrics, bound=bound, below_as_it_is=[])
 
 
-def _used_columns(rows: Sequence[Mapping], detected: bool) -> list[dict]:
+def _used_columns(rows: Sequence[Mapping], columns: Sequence[Mapping], judges: Mapping
+                  ) -> list[Mapping]:
     used = {key for row in rows for key in row['metrics']} | {'ssim', 'psnr', 'reidentified'}
-    return [column for column in COLUMNS
-            if column['key'] in used or (column['key'] == 'ap' and detected)]
+    return [column for column in columns if column['key'] in used | set(judges)]
 
 
 def _absent(results: Sequence[AttackResult]) -> list[str]:
@@ -115,7 +118,7 @@ def _absent(results: Sequence[AttackResult]) -> list[str]:
 def _how(settings: AttackSettings, detector: Mapping[str, str] | None) -> dict[str, str]:
     how = {
         'data': f'{settings.num_victims} victims and up to {settings.num_pairs} images of the '
-                f'attacker, drawn with seed {settings.seed}',
+                f'attacker, chosen with seed {settings.seed}',
         'time': f'{settings.budget:g} s of learning for each attacker, {settings.threads} threads',
         'machine': f'{platform.processor() or platform.machine()}, Python '
                    f'{platform.python_version()}',
@@ -141,22 +144,23 @@ def ways_of_use(scheme: Scheme) -> list[tuple[str, str]]:
              'applies to it.'),
             ('Training elsewhere, with the key',
              'Whoever trains has the key and sees the patches in order: seal without shuffling '
-             'and attack that, for what such a trainer can recover.'),
+             'and attack that, for what such a trainer can reconstruct.'),
         ]
     return [('Training elsewhere', 'Whoever trains sees these images, patches in order, and the '
              'boxes: everything above applies to them.')]
 
 
-def image_rows(material: AttackData, report: Mapping, recovered: Mapping[str, Sequence[Recovery]],
-                 count: int = 4) -> list[ImageRow]:
+def image_rows(data: AttackData, report: Mapping,
+               reconstructed: Mapping[str, Sequence[Reconstruction]], count: int = 4
+               ) -> list[ImageRow]:
     """Some victims: plain, sealed, and what each attacker made of them, the best attacker first.
 
-    The first are the worst cases of the two best attackers, the others as drawn.
+    The first are the worst cases of the two best attackers, the others at random.
 
     Args:
-        material (AttackData): The victims.
+        data (AttackData): The victims.
         report (Mapping): Of :func:`build_report`.
-        recovered (Mapping): By name of the attacker, one recovery for each victim.
+        reconstructed (Mapping): By name of the attacker, one reconstruction for each victim.
         count (int): Victims to show, at most.
     """
     best = sorted((row for row in report['rows'] if row['metrics']),
@@ -164,20 +168,21 @@ def image_rows(material: AttackData, report: Mapping, recovered: Mapping[str, Se
     notes: dict[int, str] = {}
     for row in best[:2]:
         worst = row['metrics']['ssim']
-        notes.setdefault(worst['worst_index'], f'worst case: what "{row["name"]}" recovered best, '
-                         f'SSIM {worst["worst"]:.2f}')
-    chosen = list(dict.fromkeys([*notes, *range(len(material.victims))]))[:count]
+        notes.setdefault(worst['worst_index'], f'worst case: what "{row["name"]}" reconstructed '
+                         f'best, SSIM {worst["worst"]:.2f}')
+    chosen = list(dict.fromkeys([*notes, *range(len(data.victims))]))[:count]
     names = [row['name'] for row in best]
-    return [_images_of(material, recovered, names, index, notes.get(index, ''))
+    return [_images_of(data, reconstructed, names, index, notes.get(index, ''))
             for index in chosen]
 
 
-def _images_of(material: AttackData, recovered: Mapping[str, Sequence[Recovery]],
+def _images_of(data: AttackData, reconstructed: Mapping[str, Sequence[Reconstruction]],
                  names: Sequence[str], index: int, note: str) -> ImageRow:
-    victim = material.victims[index]
+    victim = data.victims[index]
     sealed = as_it_is(victim).img
-    how = f', enlarged {material.scheme.grid} times' * (sealed.shape != victim.encrypted.shape)
-    recoveries = [(f'recovered by {name}', recovered[name][index].img) for name in names]
+    how = f', enlarged {data.scheme.grid} times' * (sealed.shape != victim.encrypted.shape)
+    reconstructions = [(f'reconstructed by {name}', reconstructed[name][index].img)
+                       for name in names]
     return ImageRow(victim.name, [('plain', victim.plain), *(
         (f'{caption}, SSIM {ssim(victim.plain, img):.2f}', img)
-        for caption, img in [(f'sealed, as it is{how}', sealed), *recoveries])], note)
+        for caption, img in [(f'sealed, as it is{how}', sealed), *reconstructions])], note)

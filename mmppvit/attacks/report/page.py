@@ -24,8 +24,8 @@ class ImageRow:
 
     Args:
         name (str): Of the plain file.
-        images (list): (caption, uint8 BGR image) of plain, sealed, and recovered ones.
-        note (str): Why this image is shown; empty for one as drawn.
+        images (list): (caption, uint8 BGR image) of plain, sealed, and reconstructed ones.
+        note (str): Why this image is shown; empty for one chosen at random.
     """
     name: str
     images: Sequence[tuple[str, np.ndarray]]

@@ -28,7 +28,7 @@ def verdict(report: Mapping) -> list[str]:
     failed = [row['name'] for row in report['rows'] if row['status'] in ('failed', 'out of time')]
     if failed:
         sentences.append(f'Not counted, because they failed: {", ".join(failed)}. What they would '
-                         'have recovered is unknown.')
+                         'have reconstructed is unknown.')
     return sentences
 
 
@@ -49,7 +49,7 @@ def _best(rows: Sequence[Mapping], report: Mapping, metric: str
 
 def _source(row: Mapping, report: Mapping) -> str:
     return ('the sealed images as they are, without any attack' if row is report['as_it_is']
-            else f'what "{row["name"]}" recovered')
+            else f'what "{row["name"]}" reconstructed')
 
 
 def _recognized(rows: Sequence[Mapping], report: Mapping) -> list[str]:
@@ -82,8 +82,8 @@ def _structure(rows: Sequence[Mapping], report: Mapping) -> list[str]:
                if row is report['as_it_is'] else f'The best reconstruction ("{row["name"]}") has')
     return [f'{subject} a structural similarity of '
             f'{ssim["mean"]:.2f} to the plain images ({floor:.2f} for one mean image in place '
-            f'of all, 1 for the plain ones; {ssim["worst"]:.2f} for the image that was recovered '
-            f'best): {much} of what lies between has come back.']
+            f'of all, 1 for the plain ones; {ssim["worst"]:.2f} for the image that was '
+            f'reconstructed best): {much} of what lies between has come back.']
 
 
 def _detected(rows: Sequence[Mapping], report: Mapping) -> list[str]:
@@ -94,7 +94,7 @@ def _detected(rows: Sequence[Mapping], report: Mapping) -> list[str]:
     plain = report['ceiling']['metrics']['ap']['mean']
     if plain < LEAST_AP:
         return [f'The detector finds next to nothing on the originals themselves (AP {plain:.2f}), '
-                'so what it finds on recovered images says nothing: give one that was trained '
+                'so what it finds on reconstructed images says nothing: give one that was trained '
                 'on plain images like these.']
     return [f'A detector of plain images finds {found["mean"]:.2f} on {_source(row, report)}, '
             f'and {plain:.2f} on the originals (average precision, 0 to 1): '

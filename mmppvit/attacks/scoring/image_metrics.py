@@ -1,4 +1,4 @@
-"""How much of an image was recovered: PSNR, SSIM, re-identification, with intervals."""
+"""How much of an image was reconstructed: PSNR, SSIM, re-identification, with intervals."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,45 +16,45 @@ _MOST_DB = 100.
 _WINDOW = 7  # pixels, of scikit-image's SSIM
 
 
-def psnr(plain: np.ndarray, recovered: np.ndarray) -> float:
+def psnr(plain: np.ndarray, reconstructed: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB over all channels; 100 at most, also of equal images.
 
     Args:
-        plain, recovered (ndarray): uint8 (H, W, 3), of one shape.
+        plain, reconstructed (ndarray): uint8 (H, W, 3), of one shape.
 
     Raises:
         ValueError: The shapes differ.
         TypeError: One is not uint8.
     """
-    _check_pair(plain, recovered)
-    if np.array_equal(plain, recovered):
+    _check_pair(plain, reconstructed)
+    if np.array_equal(plain, reconstructed):
         return _MOST_DB  # infinity is no number of JSON, and has no mean
-    return min(float(peak_signal_noise_ratio(plain, recovered, data_range=255)), _MOST_DB)
+    return min(float(peak_signal_noise_ratio(plain, reconstructed, data_range=255)), _MOST_DB)
 
 
-def ssim(plain: np.ndarray, recovered: np.ndarray) -> float:
+def ssim(plain: np.ndarray, reconstructed: np.ndarray) -> float:
     """Structural similarity (Wang et al. 2004), the mean of the channels; 1 of equal images.
 
     Args:
-        plain, recovered (ndarray): uint8 (H, W, 3), of one shape, at least 7 pixels a side.
+        plain, reconstructed (ndarray): uint8 (H, W, 3), of one shape, at least 7 pixels a side.
 
     Raises:
         ValueError: The shapes differ, or a side is too short.
         TypeError: One is not uint8.
     """
-    _check_pair(plain, recovered)
+    _check_pair(plain, reconstructed)
     if min(plain.shape[:2]) < _WINDOW:
         raise ValueError(f'SSIM looks at windows of {_WINDOW} pixels, and the image is of shape '
                          f'{plain.shape}')
-    return float(structural_similarity(plain, recovered, win_size=_WINDOW, channel_axis=-1,
+    return float(structural_similarity(plain, reconstructed, win_size=_WINDOW, channel_axis=-1,
                                        data_range=255))
 
 
-def _check_pair(plain: np.ndarray, recovered: np.ndarray) -> None:
-    if plain.shape != recovered.shape:
-        raise ValueError(f'the plain image is of shape {plain.shape}, the recovered one of '
-                         f'{recovered.shape}')
-    for img in (plain, recovered):
+def _check_pair(plain: np.ndarray, reconstructed: np.ndarray) -> None:
+    if plain.shape != reconstructed.shape:
+        raise ValueError(f'the plain image is of shape {plain.shape}, the reconstructed one of '
+                         f'{reconstructed.shape}')
+    for img in (plain, reconstructed):
         if img.dtype != np.uint8:
             raise TypeError(f'scores compare 8-bit images, got {img.dtype}')
 
@@ -64,12 +64,12 @@ def _check_pair(plain: np.ndarray, recovered: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Summary:
-    """A score over all images; higher means more was recovered.
+    """A score over all images; higher means more was reconstructed.
 
     Args:
         mean (float): Over images.
         low, high (float): 95 % interval of the mean.
-        worst (float): Of the image that was recovered best, the worst case for its owner.
+        worst (float): Of the image that was reconstructed best, the worst case for its owner.
         worst_index (int): Which one that is.
         count (int): Images.
     """
@@ -116,7 +116,7 @@ def bootstrap_interval(scores: Sequence[float], level: float = .95, resamples: i
 
 @dataclass(frozen=True)
 class Reidentification:
-    """Which plain image each recovered one is nearest to, among all of them.
+    """Which plain image each reconstructed one is nearest to, among all of them.
 
     Args:
         ranks (dict[str, ndarray]): By matcher, float (N, ): the place at which the right one comes;
@@ -146,31 +146,32 @@ class Reidentification:
         return summarize(self.top1[matcher or self.best], seed)
 
 
-def reidentify(plain: Sequence[np.ndarray], recovered: Sequence[np.ndarray]) -> Reidentification:
-    """Match every recovered image with its nearest plain one, by each of :data:`MATCHERS`.
+def reidentify(plain: Sequence[np.ndarray], reconstructed: Sequence[np.ndarray]
+               ) -> Reidentification:
+    """Match every reconstructed image with its nearest plain one, by each of :data:`MATCHERS`.
 
     Several may match one. Shapes are not compared, though sizes alone may tell images apart.
 
     Args:
         plain (Sequence[ndarray]): N of uint8 (H, W, 3), BGR, any sizes.
-        recovered (Sequence[ndarray]): Likewise, in the same order.
+        reconstructed (Sequence[ndarray]): Likewise, in the same order.
 
     Raises:
         ValueError: Their numbers differ, or there is only one image.
     """
-    if len(plain) != len(recovered) or len(plain) < 2:
-        raise ValueError(f'{len(recovered)} recovered images cannot be matched with '
+    if len(plain) != len(reconstructed) or len(plain) < 2:
+        raise ValueError(f'{len(reconstructed)} reconstructed images cannot be matched with '
                          f'{len(plain)} plain ones: give as many of each, two at least')
     ranks, top1 = {}, {}
     for name, describe in MATCHERS.items():
         gallery, queries = (np.stack([describe(img) for img in imgs]) for imgs in
-                            (plain, recovered))
+                            (plain, reconstructed))
         ranks[name], top1[name] = _places(queries @ gallery.T)
     return Reidentification(ranks, top1)
 
 
 def _places(similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, N), of recovered i with plain j -> rank and top-1 of j = i, (N, ) each."""
+    """(N, N), of reconstructed i with plain j -> rank and top-1 of j = i, (N, ) each."""
     similarity = np.round(similarity, 6)  # rounding in sums must not break ties
     right = np.diag(similarity)[:, None]
     better, equal = (similarity > right).sum(1), (similarity == right).sum(1)

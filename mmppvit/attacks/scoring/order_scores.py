@@ -12,7 +12,7 @@ def neighbor_accuracy(order: np.ndarray, truth: np.ndarray, shape: tuple[int, in
     """Share of true pairs of neighbors that are neighbors, on the same sides, in ``order``.
 
     Args:
-        order (ndarray): int64 (N, ), recovered: place k of the encrypted image belongs in place
+        order (ndarray): int64 (N, ), reconstructed: place k of the encrypted image belongs in place
             ``order[k]``.
         truth (ndarray): int64 (N, ), as it was.
         shape (tuple[int, int]): Rows and columns of the image, N together.

@@ -1,4 +1,4 @@
-"""What the backbones here have in common towards MMDetection."""
+"""What the backbones here have in common for MMDetection."""
 from __future__ import annotations
 
 from mmengine.model import BaseModule

@@ -7,8 +7,8 @@ unexplained is an error.
 from mmppvit.models.checkpoints.embedding import mix_kernel
 from mmppvit.models.checkpoints.fitting import reject_problems
 from mmppvit.models.checkpoints.layouts import SOURCES, guess_source
+from mmppvit.models.checkpoints.load_report import LoadReport
 from mmppvit.models.checkpoints.loading import adapt_state_dict, load_pretrained
-from mmppvit.models.checkpoints.report import LoadReport
 from mmppvit.models.checkpoints.strict_loading import differences, load_whole
 from mmppvit.models.checkpoints.tensor_files import read_state_dict, write_state_dict
 from mmppvit.models.checkpoints.to_pevit import to_pevit

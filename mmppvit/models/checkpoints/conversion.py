@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 
 from mmppvit.models.checkpoints.fitting import reject_problems
-from mmppvit.models.checkpoints.report import LoadReport
+from mmppvit.models.checkpoints.load_report import LoadReport
 from mmppvit.models.checkpoints.tensor_files import read_state_dict, write_state_dict
 from mmppvit.models.checkpoints.to_pevit import to_pevit
 from mmppvit.models.checkpoints.to_peyolos import TableSizes, to_peyolos

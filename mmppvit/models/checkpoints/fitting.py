@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
 from mmppvit.models.checkpoints.layouts import Source
-from mmppvit.models.checkpoints.report import LoadReport
+from mmppvit.models.checkpoints.load_report import LoadReport
 
 __all__ = ['Fitting', 'reject_problems']
 

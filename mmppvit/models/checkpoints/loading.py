@@ -11,7 +11,7 @@ from mmppvit.models.checkpoints.embedding import Embedding
 from mmppvit.models.checkpoints.fitting import Fitting, reject_problems
 from mmppvit.models.checkpoints.layer_scale import fold_layer_scale
 from mmppvit.models.checkpoints.layouts import Source, guess_source, strip_wrappers
-from mmppvit.models.checkpoints.report import LoadReport
+from mmppvit.models.checkpoints.load_report import LoadReport
 from mmppvit.models.checkpoints.tensor_files import read_state_dict
 from mmppvit.models.checkpoints.to_pevit import NEW_IN_PEVIT, fit_pevit
 from mmppvit.models.checkpoints.vit_shapes import is_plain

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
 from mmppvit.models.checkpoints.fitting import Fitting
 from mmppvit.models.checkpoints.layouts import Source
-from mmppvit.models.checkpoints.report import LoadReport
+from mmppvit.models.checkpoints.load_report import LoadReport
 from mmppvit.models.checkpoints.vit_shapes import (
     CLASSIFIER_HEADS,
     block_shapes,

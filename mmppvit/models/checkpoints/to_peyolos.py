@@ -12,8 +12,8 @@ from mmppvit.models.checkpoints.coco_classes import COCO_LOGITS, coco80_rows
 from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
 from mmppvit.models.checkpoints.fitting import Fitting
 from mmppvit.models.checkpoints.layouts import Source
+from mmppvit.models.checkpoints.load_report import LoadReport
 from mmppvit.models.checkpoints.positions import draw_rows, infer_cells, resize_rows
-from mmppvit.models.checkpoints.report import LoadReport
 from mmppvit.models.checkpoints.vit_shapes import (
     CLASSIFIER_HEADS,
     block_shapes,
@@ -185,7 +185,7 @@ class _Tables:
             steps.append('class token at 0, for the table has none')
         if lead > 1:
             steps.append(f'{lead - 1} rows of dist or register tokens dropped')
-        steps.append(f'rows of {self.queries} detection tokens drawn')
+        steps.append(f'rows of {self.queries} detection tokens drawn at random')
         return torch.cat((first, patches, drawn), dim=1), ', '.join(steps)
 
     def _leading_rows(self, source: Source) -> int:

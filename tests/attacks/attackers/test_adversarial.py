@@ -17,7 +17,7 @@ def test_it_beats_the_thumbnail_and_encrypts_to_what_was_given():
     attacker = AdversarialReconstruction(scheme, width=16, max_steps=80, crop=48)
     attacker.fit(pairs[3:], Budget())
     assert psnr(attacker, pairs[:3]) > psnr(ThumbnailAttacker(scheme), pairs[:3]) + .3
-    again = scheme.encrypt(attacker.recover(pairs[0].encrypted).img).img
+    again = scheme.encrypt(attacker.reconstruct(pairs[0].encrypted).img).img
     assert np.abs(again.astype(float) - pairs[0].encrypted).mean() < 2
 
 
@@ -26,7 +26,7 @@ def test_it_keeps_the_means_where_the_scheme_is_not_known():
     pairs = make_pairs(scheme, drawn_images(4))
     attacker = AdversarialReconstruction(scheme, width=8, max_steps=20, crop=48)
     attacker.fit(pairs[1:], Budget())
-    found = attacker.recover(pairs[0].encrypted).img
+    found = attacker.reconstruct(pairs[0].encrypted).img
     assert np.abs(found.mean((0, 1)) - pairs[0].plain.mean((0, 1))).max() < 10
 
 
@@ -39,7 +39,7 @@ def test_it_never_sees_the_two_of_one_pair():
                       p.plain) for k, p in enumerate(pairs)]
         attacker = AdversarialReconstruction(scheme, width=8, max_steps=3, crop=48)
         attacker.fit(given, Budget())
-        runs.append(attacker.recover(pairs[0].encrypted).img)
+        runs.append(attacker.reconstruct(pairs[0].encrypted).img)
     np.testing.assert_array_equal(*runs)  # what the photographs encrypt to is not used
 
 

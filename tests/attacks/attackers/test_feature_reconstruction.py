@@ -24,7 +24,7 @@ def test_it_encrypts_to_what_was_given_and_beats_the_thumbnail():
     victims = make_pairs(scheme, drawn_images(3))
     attacker = FeatureReconstruction(scheme)
     for victim in victims:
-        found = attacker.recover(victim.encrypted).img
+        found = attacker.reconstruct(victim.encrypted).img
         missed = scheme.encrypt(found).img.astype(float) - victim.encrypted
         assert np.abs(missed).mean() < 1
     assert psnr(attacker, victims) > psnr(ThumbnailAttacker(scheme), victims) + 3
@@ -44,7 +44,7 @@ def test_it_sharpens_blur_by_a_map_that_it_finds():
     pairs = make_pairs(scheme, drawn_images(12))
     attacker = FeatureReconstruction(scheme)
     with pytest.raises(RuntimeError, match='fitted'):
-        attacker.recover(pairs[0].encrypted)
+        attacker.reconstruct(pairs[0].encrypted)
     attacker.fit(pairs[2:], Budget())
     blurred = np.mean([peak_signal_noise_ratio(p.plain, p.encrypted) for p in pairs[:2]])
     assert psnr(attacker, pairs[:2]) > blurred + 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 import mmppvit.register  # noqa: F401
 
 # isort: split
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -11,20 +13,25 @@ import torch
 from torch import nn
 
 from mmppvit.attacks.attackers.gradient_leakage import (
+    attack_client,
+    attack_clients,
+    leak_of_gradient,
+)
+from mmppvit.attacks.attackers.gradients.client_model import (
     POSITIONS,
     ClientModel,
-    attack_client,
     client_gradient,
     gradient_distance,
-    invert_gradient,
-    label_of,
-    leak_of_gradient,
-    linear_input,
-    patches_from_positions,
-    place_by_gradient,
     to_image,
     to_patches,
 )
+from mmppvit.attacks.attackers.gradients.closed_forms import (
+    label_of,
+    linear_input,
+    patches_from_positions,
+)
+from mmppvit.attacks.attackers.gradients.gradient_search import invert_gradient, place_by_gradient
+from mmppvit.cli.app import main
 
 P, SHAPE = 8, (4, 4)
 SMALL = dict(embed_dims=48, num_layers=2, num_heads=3)
@@ -162,7 +169,7 @@ def test_search_is_reproducible(images):
 # --- scores --------------------------------------------------------------------------------------
 
 
-def test_scores_of_a_image_in_another_order(images):
+def test_scores_of_an_image_in_another_order(images):
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
     shuffled = to_image(to_patches(images[1], P)[order], SHAPE, P)
     leak = leak_of_gradient(images[1], shuffled, P)
@@ -185,3 +192,37 @@ def test_every_attack_on_one_image(coco_mini):
     assert leaks['with positions, patches known'].in_place == 1
     assert leaks['without positions, patches known'].psnr_any_order == 100
     assert leaks['without positions, patches known'].chance == 1 / 8
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+SMALL_RUN = ('--size', '16', '--patch-size', '8', '--steps', '2', '--num-images', '2')
+
+
+def test_attack_gradients_from_the_command_line(tmp_path, coco_mini, capsys):
+    for path in sorted((coco_mini / 'val2017').glob('*.jpg'))[:2]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    assert main(['attack-gradients', str(tmp_path), *SMALL_RUN, '--json']) == 0
+    leaks = json.loads(capsys.readouterr().out)
+    assert set(leaks) == set(attack_client(np.zeros((8, 16, 3), np.uint8), P, steps=1))
+    assert leaks['with positions, closed form']['psnr'] > 40
+    assert leaks['without positions, patches known']['psnr_any_order'] == 100
+    assert main(['attack-gradients', str(tmp_path), *SMALL_RUN]) == 0
+    assert 'with positions, closed form' in capsys.readouterr().out
+
+
+def test_images_that_cannot_be_read_are_left_out(tmp_path, coco_mini):
+    good = min((coco_mini / 'val2017').glob('*.jpg'))
+    (tmp_path / 'a.jpg').write_bytes(good.read_bytes())
+    (tmp_path / 'b.jpg').write_bytes(good.read_bytes()[:500])
+    lines = []
+    attack_clients(tmp_path, 2, 16, 8, steps=1, progress=lines.append)
+    assert sorted(line.partition(' ')[2][:6] for line in lines) == ['a.jpg', 'b.jpg:']
+
+
+@pytest.mark.parametrize(('folder', 'options', 'message'), [
+    ('none', (), 'no folder'), ('.', (), 'no images that can be read'),
+    ('.', ('--size', '20'), 'not whole patches')])
+def test_wrong_input_of_the_command(tmp_path, capsys, folder, options, message):
+    assert main(['attack-gradients', str(tmp_path / folder), *options]) == 2
+    assert message in capsys.readouterr().err

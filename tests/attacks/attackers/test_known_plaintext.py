@@ -94,24 +94,24 @@ def test_the_image_comes_back(cells):
     pairs = [Pair(str(i), shuffle_patches(img, 16, order), img) for i, img in enumerate(cells)]
     attacker = KnownPlaintext(scheme)
     attacker.fit(pairs[:5], Budget())
-    recovery = attacker.recover(pairs[6].encrypted)
-    assert psnr(cells[6], recovery.img) > 40
+    reconstruction = attacker.reconstruct(pairs[6].encrypted)
+    assert psnr(cells[6], reconstruction.img) > 40
     mixed = replace(scheme, name='mix+shuffle', grid=2)
     attacker = KnownPlaintext(mixed)
     attacker.fit([Pair('a', mixed.encrypt(img, KEY, str(i)).img, pad_to_patches(img, 16))
                   for i, img in enumerate(cells[:2])], Budget())
-    recovery = attacker.recover(mixed.encrypt(cells[3], KEY, '3').img)
-    assert recovery.img.shape == cells[3].shape
-    assert share_in_place(mixed.encrypt(cells[3], KEY, '3').order, recovery.order) < .05
+    reconstruction = attacker.reconstruct(mixed.encrypt(cells[3], KEY, '3').img)
+    assert reconstruction.img.shape == cells[3].shape
+    assert share_in_place(mixed.encrypt(cells[3], KEY, '3').order, reconstruction.order) < .05
 
 
 def test_a_size_that_was_not_known_is_a_guess():
     attacker = KnownPlaintext(Scheme('mix+shuffle'), seed=3)
     attacker.fit([], Budget())
     encrypted = _image(0, 40, 56)
-    np.testing.assert_array_equal(attacker.recover(encrypted).order,
-                                  attacker.recover(encrypted).order)
-    assert attacker.recover(encrypted).img.shape == (80, 112, 3)
+    np.testing.assert_array_equal(attacker.reconstruct(encrypted).order,
+                                  attacker.reconstruct(encrypted).order)
+    assert attacker.reconstruct(encrypted).img.shape == (80, 112, 3)
 
 
 def test_what_has_no_meaning():

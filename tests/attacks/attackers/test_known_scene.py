@@ -104,7 +104,7 @@ def test_it_finds_out_whose_photograph_it_is(photographs):
     attacker = KnownScene(SHUFFLE)
     attacker.fit(scenes, Budget())
     encrypted = SHUFFLE.encrypt(photographs[2], KEY, 'x')
-    found = attacker.recover(encrypted.img)
+    found = attacker.reconstruct(encrypted.img)
     assert _share(encrypted.order, found.order) > .9
     assert found.img.shape == photographs[2].shape
 
@@ -112,7 +112,7 @@ def test_it_finds_out_whose_photograph_it_is(photographs):
 def test_sizes_without_a_photograph_get_a_random_permutation():
     attacker = KnownScene(SHUFFLE)
     attacker.fit([], Budget())
-    found = attacker.recover(np.zeros((32, 48, 3), np.uint8))
+    found = attacker.reconstruct(np.zeros((32, 48, 3), np.uint8))
     np.testing.assert_array_equal(np.sort(found.order), np.arange(6))
 
 

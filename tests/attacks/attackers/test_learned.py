@@ -43,10 +43,10 @@ def settings(folder) -> AttackSettings:
 
 
 def test_images_in_whole_patches(settings, folder):
-    material = settings.load()
-    assert (len(material.victims), len(material.pairs), material.skipped) == (3, 5, [])
-    assert (material.scheme.patch_size, material.scheme.side) == (16, 16)
-    for pair in (*material.victims, *material.pairs):
+    data = settings.load()
+    assert (len(data.victims), len(data.pairs), data.skipped) == (3, 5, [])
+    assert (data.scheme.patch_size, data.scheme.side) == (16, 16)
+    for pair in (*data.victims, *data.pairs):
         assert pair.plain.shape == pair.encrypted.shape == (64, 80, 3)
         original = cv2.imread(str(folder / 'plain' / pair.name))
         assert (pair.plain[:52, :68] == original).all()
@@ -57,9 +57,9 @@ def test_images_in_whole_patches(settings, folder):
 
 
 def test_attackers_protect_cut_outs_of_their_own(settings):
-    material = settings.load()
+    data = settings.load()
     network = load_protector(settings.protector).network
-    sampler = PairSampler(material.scheme, material.pairs, 0)
+    sampler = PairSampler(data.scheme, data.pairs, 0)
     crops = sampler.crops(16, 32)
     assert all(crop.plain.shape == crop.encrypted.shape == (32, 32, 3) for crop in crops)
     anew = [crop for crop in crops
@@ -99,12 +99,12 @@ def test_results_of_other_schemes_stay_valid(settings, sealed, folder, tmp_path)
 
 def test_networks_begin_with_predicted_colors(settings):
     """From the protected image itself they would have to unlearn what it looks like first."""
-    material = settings.load()
-    starter = InitialImage(material.scheme)
-    victims = [(np.float32(victim.plain), victim.encrypted) for victim in material.victims]
-    before = np.mean([np.abs(starter(sealed) - plain).mean() for plain, sealed in victims])
-    starter.fit(material.pairs)
-    after = np.mean([np.abs(starter(sealed) - plain).mean() for plain, sealed in victims])
+    data = settings.load()
+    initial = InitialImage(data.scheme)
+    victims = [(np.float32(victim.plain), victim.encrypted) for victim in data.victims]
+    before = np.mean([np.abs(initial(sealed) - plain).mean() for plain, sealed in victims])
+    initial.fit(data.pairs)
+    after = np.mean([np.abs(initial(sealed) - plain).mean() for plain, sealed in victims])
     assert after < .8 * before
 
 

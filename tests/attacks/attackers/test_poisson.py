@@ -21,7 +21,7 @@ def test_a_shade_comes_back_from_full_centering(grid, fitted):
         attacker.fit(pairs[2:], Budget())
     flat = np.broadcast_to(np.full(3, 128, np.uint8), pairs[0].plain.shape)
     for victim in pairs[:2]:
-        found = attacker.recover(victim.encrypted).img
+        found = attacker.reconstruct(victim.encrypted).img
         # Only the mean of the image is beyond the attacker.
         steps = found - found.mean((0, 1)) - (victim.plain - victim.plain.mean((0, 1)))
         contrast = victim.plain.std((0, 1)).mean()

@@ -28,7 +28,7 @@ def test_places_that_colors_tell_are_found(scheme):
     pairs = make_pairs(scheme, _maps(6))
     attacker = ViTAttacker(scheme, max_steps=50, depth=2)
     attacker.fit(pairs[1:], Budget())
-    found = attacker.recover(pairs[0].encrypted)
+    found = attacker.reconstruct(pairs[0].encrypted)
     assert np.mean(found.order == pairs[0].order) > .9
     assert found.img.shape == pairs[0].plain.shape
 

@@ -1,4 +1,4 @@
-"""AP of a detector on recovered images, with a small one whose weights are random."""
+"""AP of a detector on reconstructed images, with a small one whose weights are random."""
 from __future__ import annotations
 
 import copy
@@ -34,7 +34,7 @@ from mmppvit.sealed import SealJob, seal_dataset
 
 @pytest.fixture(scope='module')
 def setting(tmp_path_factory) -> SimpleNamespace:
-    """Drawn images whose boxes are what a detector of random weights finds in them."""
+    """Synthetic images whose boxes are what a detector of random weights finds in them."""
     root = tmp_path_factory.mktemp('detector')
     drawn = write_synthetic_shapes(root / 'set', 1, 5, (96, 80))
     ann = json.loads((drawn / 'annotations/instances_val2017.json').read_text())
@@ -92,7 +92,7 @@ def test_its_own_boxes_are_found_and_fewer_in_noise(setting):
 
 
 def test_originals_in_a_folder_and_in_memory_are_the_same(setting):
-    """With another ending of the name, as recovered images are written without loss."""
+    """With another ending of the name, as reconstructed images are written without loss."""
     one = detector_ap(setting.detector, setting.drawn, setting.truth)
     renamed = {f'{Path(name).stem}.webp': img for name, img in _images(setting).items()}
     other = detector_ap(setting.detector, renamed, setting.truth)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmppvit.attacks.judges.judge_list import Judge
 from mmppvit.attacks.report import ImageRow, build_report, image_rows, write_page
 from mmppvit.attacks.report.build import ways_of_use
 from mmppvit.attacks.runner import AttackResult
@@ -34,23 +35,23 @@ def made(sealed):
 
 def _report(sealed, scheme: str, **options):
     settings = sealed.settings(scheme, **options)
-    material = settings.load()
-    material.victims[0] = replace(material.victims[0], name=UGLY)
-    material.skipped.append((UGLY, 'it is <broken>'))
-    honest = Honest(material.scheme)
-    recovered = {'honest': [honest.recover(victim.encrypted) for victim in material.victims]}
-    report = build_report(settings, material, [
+    data = settings.load()
+    data.victims[0] = replace(data.victims[0], name=UGLY)
+    data.skipped.append((UGLY, 'it is <broken>'))
+    honest = Honest(data.scheme)
+    reconstructed = {'honest': [honest.reconstruct(victim.encrypted) for victim in data.victims]}
+    report = build_report(settings, data, [
         _result('honest'), _result('bad', 'failed', 'KeyError: "<x>"'),
         _result('late', 'out of time', 'stopped after 9 s'),
-        _result('other', 'not for this scheme', 'patches are <em>somehow</em>')], recovered)
-    return material, report, recovered
+        _result('other', 'not for this scheme', 'patches are <em>somehow</em>')], reconstructed)
+    return data, report, reconstructed
 
 
 @pytest.fixture(scope='module')
 def page(made, tmp_path_factory) -> Path:
-    material, report, recovered = made
+    data, report, reconstructed = made
     path = tmp_path_factory.mktemp('page') / 'report.html'
-    write_page(path, report, image_rows(material, report, recovered))
+    write_page(path, report, image_rows(data, report, reconstructed))
     return path
 
 
@@ -69,36 +70,43 @@ def test_bounds(made):
     assert report['floor']['metrics']['neighbors']['mean'] < .3
 
 
-def _detector(imgs):
+class HalfWhereNotBlack(Judge):
     """AP of one half where images are not black."""
-    mean = .5 * float(np.mean([img.any() for img in imgs]))
-    return dict(mean=mean, low=0., high=1., ap50=mean, count=len(imgs))
+    title = 'detector AP'
+
+    @classmethod
+    def from_files(cls, settings, data, files) -> HalfWhereNotBlack:
+        return cls()
+
+    def __call__(self, imgs) -> dict[str, float]:
+        mean = .5 * float(np.mean([img.any() for img in imgs]))
+        return dict(mean=mean, low=0., high=1., ap50=mean, count=len(imgs))
 
 
 class Dark(Honest):
     """An attacker that does not work."""
     name = 'dark'
 
-    def recover(self, encrypted):
-        recovery = super().recover(encrypted)
-        return replace(recovery, img=np.zeros_like(recovery.img))
+    def reconstruct(self, encrypted):
+        reconstruction = super().reconstruct(encrypted)
+        return replace(reconstruction, img=np.zeros_like(reconstruction.img))
 
 
 @pytest.fixture(scope='module')
 def detected(sealed):
     """Of a detector that sees one attacker that works and one that does not."""
     settings = sealed.settings('mix')
-    material = settings.load()
-    recovered = {kind.name: [kind(material.scheme).recover(victim.encrypted)
-                             for victim in material.victims] for kind in (Honest, Dark)}
+    data = settings.load()
+    reconstructed = {kind.name: [kind(data.scheme).reconstruct(victim.encrypted)
+                             for victim in data.victims] for kind in (Honest, Dark)}
     files = dict(config='c.py', checkpoint='w.pth', sha256='0123456789abcdef', annotations='a.json')
-    report = build_report(settings, material, [_result('honest'), _result('dark')], recovered,
-                          _detector, files)
-    return material, report, recovered
+    report = build_report(settings, data, [_result('honest'), _result('dark')], reconstructed,
+                          dict(ap=HalfWhereNotBlack()), files)
+    return data, report, reconstructed
 
 
 def test_the_sealed_image_as_it_is(made):
-    """It has its own row, scored as recoveries are; no order but that of the file."""
+    """It has its own row, scored as reconstructions are; no order but that of the file."""
     untouched = made[1]['as_it_is']
     assert untouched['name'] == 'sealed, as it is'
     assert set(untouched['metrics']) == set(made[1]['floor']['metrics'])
@@ -107,13 +115,13 @@ def test_the_sealed_image_as_it_is(made):
 
 
 def test_attackers_below_it_are_marked(detected, tmp_path):
-    material, report, recovered = detected
+    data, report, reconstructed = detected
     honest, dark = report['rows']
     assert {'ssim', 'psnr', 'ap'} <= set(dark['below_as_it_is'])
     assert 'ap' not in honest['below_as_it_is']
     assert any('Clearly worse than doing nothing' in text and 'dark' in text
                for text in report['verdict'])
-    write_page(tmp_path / 'r.html', report, image_rows(material, report, recovered))
+    write_page(tmp_path / 'r.html', report, image_rows(data, report, reconstructed))
     page = _Page((tmp_path / 'r.html').read_text())
     marks = [attrs for _, attrs in page.tags if attrs.get('class') == 'less']
     assert len(marks) == sum(len(row['below_as_it_is']) for row in report['rows'])
@@ -121,7 +129,7 @@ def test_attackers_below_it_are_marked(detected, tmp_path):
 
 def test_a_detector(detected, tmp_path):
     """AP in every row, without a worst image; its share of the originals' AP is on the page."""
-    material, report, recovered = detected
+    data, report, reconstructed = detected
     assert report['columns'][-1]['key'] == 'ap'
     rows = [report['floor'], report['as_it_is'], *report['rows'], report['ceiling']]
     assert all('worst' not in row['metrics']['ap'] for row in rows)
@@ -129,7 +137,7 @@ def test_a_detector(detected, tmp_path):
     assert report['detector']['sha256'] == '0123456789abcdef'
     assert 'w.pth (SHA-256 0123456789ab), boxes of a.json' in report['how']['detector']
     assert any('A detector of plain images finds' in text for text in report['verdict'])
-    write_page(tmp_path / 'r.html', report, image_rows(material, report, recovered))
+    write_page(tmp_path / 'r.html', report, image_rows(data, report, reconstructed))
     text = (tmp_path / 'r.html').read_text()
     assert 'Detector AP (average precision, 0 to 1) is how well' in text
     assert text.count('of the originals&#39;') + text.count("of the originals'</small>") == 5
@@ -137,9 +145,9 @@ def test_a_detector(detected, tmp_path):
 
 
 def test_doing_nothing_is_marked_where_it_is_best(detected, tmp_path):
-    material, report, recovered = detected
+    data, report, reconstructed = detected
     report = {**report, 'rows': report['rows'][1:]}
-    write_page(tmp_path / 'r.html', report, image_rows(material, report, recovered))
+    write_page(tmp_path / 'r.html', report, image_rows(data, report, reconstructed))
     row = (tmp_path / 'r.html').read_text().split('<strong>sealed, as it is')[1].split('</tr>')[0]
     assert row.count('class="most"') == 4
 
@@ -169,13 +177,13 @@ def test_what_was_not_tested(made):
 
 @pytest.mark.parametrize('scheme', ['mix', 'blur', 'noise', 'pixelate', 'downsample+shuffle'])
 def test_other_schemes_and_no_key(sealed, scheme, tmp_path):
-    material, report, recovered = _report(sealed, scheme)
+    data, report, reconstructed = _report(sealed, scheme)
     assert report['scheme']['name'] == scheme
     assert [column['key'] for column in report['columns']] == ['ssim', 'psnr', 'reidentified']
     shuffled = 'shuffle' in scheme
     assert any('was not scored' in text for text in report['verdict']) == shuffled
     assert any('lie in their order' in text for text in report['verdict']) != shuffled
-    write_page(tmp_path / 'report.html', report, image_rows(material, report, recovered))
+    write_page(tmp_path / 'report.html', report, image_rows(data, report, reconstructed))
 
 
 @pytest.mark.parametrize(('name', 'options', 'text'), [
@@ -196,26 +204,26 @@ def test_ways_of_use():
 
 def test_nobody_came_to_an_end(sealed, tmp_path):
     settings = sealed.settings('mix')
-    material = settings.load()
-    report = build_report(settings, material, [_result('bad', 'failed', 'x')], {})
+    data = settings.load()
+    report = build_report(settings, data, [_result('bad', 'failed', 'x')], {})
     assert report['verdict'] == [
         'No attacker came to an end: this report says nothing about these images.']
-    rows = image_rows(material, report, {})
+    rows = image_rows(data, report, {})
     write_page(tmp_path / 'report.html', report, rows)
     assert [len(row.images) for row in rows] == [2, 2, 2]
 
 
 def test_images(made):
     """The worst case first, in all its forms, at the size of the plain one."""
-    material, report, recovered = made
-    rows = image_rows(material, report, recovered, count=2)
+    data, report, reconstructed = made
+    rows = image_rows(data, report, reconstructed, count=2)
     ssim = report['rows'][0]['metrics']['ssim']
     assert len(rows) == 2
-    assert rows[0].name == material.victims[ssim['worst_index']].name
-    assert rows[0].note == f'worst case: what "honest" recovered best, SSIM {ssim["worst"]:.2f}'
+    assert rows[0].name == data.victims[ssim['worst_index']].name
+    assert rows[0].note == f'worst case: what "honest" reconstructed best, SSIM {ssim["worst"]:.2f}'
     assert not rows[1].note
     assert [caption.split(',')[0] for caption, _ in rows[0].images] == [
-        'plain', 'sealed', 'recovered by honest']
+        'plain', 'sealed', 'reconstructed by honest']
     assert {img.shape for _, img in rows[0].images} == {(64, 80, 3)}
 
 

@@ -42,7 +42,7 @@ def test_structure(mean, said):
     text = verdict(_report(_row('itn', ssim=_metric(mean, worst=.7))))[0]
     assert f': {said} what lies between has come back' in text
     assert f'{mean:.2f} to the plain images (0.20 for one mean image' in text
-    assert '0.70 for the image that was recovered best' in text
+    assert '0.70 for the image that was reconstructed best' in text
 
 
 @pytest.mark.parametrize(('mean', 'said'), [
@@ -71,7 +71,7 @@ def test_failures_are_named():
 def test_a_detector():
     rows = (_row('itn', ssim=_metric(.4), ap=_metric(.3)), _row('fr', ssim=_metric(.5)))
     text = verdict(_report(*rows))[1]
-    assert 'finds 0.30 on what "itn" recovered, and 0.60 on the originals' in text
+    assert 'finds 0.30 on what "itn" reconstructed, and 0.60 on the originals' in text
     assert '50% of that has come back' in text
     assert not any('detector' in said for said in verdict(_report(rows[1])))
 

@@ -1,4 +1,4 @@
-"""Scores of recovered images: values that are known, and matchers that must find."""
+"""Scores of reconstructed images: values that are known, and matchers that must find."""
 from __future__ import annotations
 
 import cv2
@@ -151,7 +151,7 @@ def test_images_of_other_sizes_are_matched_all_the_same(photographs):
 
 
 def test_as_many_of_each():
-    with pytest.raises(ValueError, match='1 recovered images cannot be matched with 2'):
+    with pytest.raises(ValueError, match='1 reconstructed images cannot be matched with 2'):
         reidentify([_image(), _image(1)], [_image()])
     with pytest.raises(ValueError, match='two at least'):
         reidentify([_image()], [_image()])

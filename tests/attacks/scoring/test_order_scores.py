@@ -1,4 +1,4 @@
-"""Scores of recovered orders, on orders whose scores can be counted by hand."""
+"""Scores of reconstructed orders, on orders whose scores can be counted by hand."""
 from __future__ import annotations
 
 import numpy as np
@@ -11,7 +11,7 @@ SHAPE = (3, 4)
 
 
 def _moved(layout: list[list[int]]) -> np.ndarray:
-    """The recovered order that has true patch ``layout[r][c]`` in place (r, c)."""
+    """The reconstructed order that has true patch ``layout[r][c]`` in place (r, c)."""
     place = np.empty(12, np.int64)
     place[np.ravel(layout)] = np.arange(12)
     return place[TRUTH]

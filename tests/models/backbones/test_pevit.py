@@ -40,11 +40,11 @@ def _shuffle(x: torch.Tensor, side: int, order: torch.Tensor) -> torch.Tensor:
 
 
 VARIANTS = [
-    pytest.param(dict(grid=grid, nonlinear_embed=nonlinear, reference_encoding=rpe, **outs),
-                 id=f'grid{grid}-{"non" * nonlinear}linear-{"" if rpe else "no_"}rpe-{name}')
-    for grid in (1, 2, 4) for nonlinear in (False, True) for rpe in (False, True)
-    for name, outs in (('last', dict()), ('several', dict(out_indices=(0, 1, -1))),
-                       ('no_norm', dict(out_indices=1, final_norm=False)))
+    *(pytest.param(dict(grid=grid, nonlinear_embed=nonlinear, reference_encoding=rpe, **outs),
+                   id=f'grid{grid}-{"non" * nonlinear}linear-{"" if rpe else "no_"}rpe-{name}')
+      for grid in (1, 2, 4) for nonlinear in (False, True) for rpe in (False, True)
+      for name, outs in (('last', dict()), ('several', dict(out_indices=(0, 1, -1))),
+                         ('no_norm', dict(out_indices=1, final_norm=False)))),
 ]
 
 

@@ -114,7 +114,7 @@ def test_deit_leaves_nothing_unexplained(name):
     assert 0 < made[:, 31:].std() < .03
     how = report.adapted['pos_embed']
     assert 'patches 14x14 resized to 5x6' in how
-    assert 'rows of 9 detection tokens drawn' in how
+    assert 'rows of 9 detection tokens drawn at random' in how
     assert ('1 rows of dist or register tokens dropped' in how) == (lead == 2)
     assert ('dist_token' in report.dropped) == (lead == 2)
     again = to_peyolos(state, 'deit', sizes=TableSizes(table=(80, 96)), num_det_tokens=9)[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Recovery
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.attackers.jigsaw.assembly import assemble
 from mmppvit.attacks.attackers.jigsaw.compatibility import PairScores, pair_scores
 from mmppvit.attacks.attackers.jigsaw.learned_scores import (
@@ -32,10 +32,10 @@ class _Jigsaw(Attacker):
     def _scores(self, pieces: Pieces) -> PairScores:
         """Log-odds of all pairs of ``pieces``."""
 
-    def recover(self, encrypted: np.ndarray) -> Recovery:
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         pieces = cut_pieces(encrypted, self.scheme)
         order = assemble(self._scores(pieces), pieces.shape, pieces.blank)
-        return Recovery(self._image(encrypted, order), order)
+        return Reconstruction(self._image(encrypted, order), order)
 
     def _image(self, encrypted: np.ndarray, order: np.ndarray) -> np.ndarray:
         img = unshuffle_patches(encrypted, self.scheme.side, order)

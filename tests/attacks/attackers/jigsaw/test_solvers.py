@@ -37,7 +37,7 @@ def _pairs(folder: Path, count: int, size: int, scheme: Scheme) -> list[Pair]:
 
 def _accuracy(attacker, pairs: list[Pair]) -> float:
     shape = [side // attacker.scheme.side for side in pairs[0].encrypted.shape[:2]]
-    return np.mean([neighbor_accuracy(attacker.recover(pair.encrypted).order, pair.order, shape)
+    return np.mean([neighbor_accuracy(attacker.reconstruct(pair.encrypted).order, pair.order, shape)
                     for pair in pairs])
 
 
@@ -47,7 +47,7 @@ def test_plain_shuffling_is_undone(coco_mini, kind):
     pairs = _pairs(coco_mini / 'val2017', 3, 224, SHUFFLE)
     attacker = kind(SHUFFLE)
     assert _accuracy(attacker, pairs) >= .95
-    done = attacker.recover(pairs[0].encrypted)
+    done = attacker.reconstruct(pairs[0].encrypted)
     assert largest_component(done.order, pairs[0].order, (14, 14)) == 1
     np.testing.assert_array_equal(done.img, pairs[0].plain)
 
@@ -111,7 +111,7 @@ def test_learning_is_deterministic_and_needs_no_order(coco_mini):
 def test_no_time_and_nothing_learned_are_errors(coco_mini):
     attacker = JigsawLearned(SHUFFLE)
     with pytest.raises(RuntimeError, match='has to learn first'):
-        attacker.recover(np.zeros((32, 32, 3), np.uint8))
+        attacker.reconstruct(np.zeros((32, 32, 3), np.uint8))
     with pytest.raises(ValueError, match='needs pairs'):
         attacker.fit([], Budget())
     with pytest.raises(BudgetExceeded):

@@ -1,0 +1,1 @@
+"""What the gradient of a client's model tells: closed forms, and search."""
