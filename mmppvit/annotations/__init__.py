@@ -1,4 +1,4 @@
-"""COCO annotations: read in any encoding, checked once, mended where that is safe."""
+"""COCO annotations: read in any encoding, checked once, corrected where that is safe."""
 from mmppvit.annotations.checked_file import AnnotationError, check_file, parse_coco, read_coco
 from mmppvit.annotations.coco_check import check_coco
 from mmppvit.annotations.findings import CheckReport, Finding

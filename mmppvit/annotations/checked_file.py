@@ -27,7 +27,7 @@ def parse_coco(content: bytes, name: str) -> tuple[dict, CheckReport]:
 
 
 def read_coco(path: str | Path) -> tuple[dict, CheckReport]:
-    """A COCO data set, checked and mended.
+    """A COCO data set, checked and corrected.
 
     Returns:
         tuple: The data set, fit for MMDetection and pycocotools, and what was found in it.

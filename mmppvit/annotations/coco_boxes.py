@@ -27,7 +27,7 @@ def check_box(item: dict, where: str, report: CheckReport) -> bool | None:
     box = item.get('bbox')
     if not (type(box) is list and len(box) == 4 and all(map(is_number, box))):
         first = f'bbox is {shown(box)}' if 'bbox' in item else 'bbox is missing'
-        report.refuse('bbox that is not four finite numbers x, y, width, height: mend or remove '
+        report.refuse('bbox that is not four finite numbers x, y, width, height: correct or remove '
                       'the annotation', f'{where}: {first}')
         return None
     x, y, width, height = box
@@ -40,8 +40,8 @@ def check_box(item: dict, where: str, report: CheckReport) -> bool | None:
                       f'{where}: bbox is {shown(box)}')
         return None
     if width < _LEAST or height < _LEAST:
-        report.mend('annotation left out whose box has no area: nothing can match it',
-                    f'{where}: bbox is {shown(box)}')
+        report.correct('annotation left out whose box has no area: nothing can match it',
+                       f'{where}: bbox is {shown(box)}')
         return False
     return True
 
@@ -52,8 +52,8 @@ def check_area(item: dict, where: str, report: CheckReport) -> None:
     if is_number(area) and 0 < area <= _MOST**2:
         return
     item['area'] = width * height
-    report.mend('area completed as width * height of the box',
-                f'{where}: area is {shown(area) if "area" in item else "missing"}')
+    report.correct('area completed as width * height of the box',
+                   f'{where}: area is {shown(area) if "area" in item else "missing"}')
 
 
 def check_flags(item: dict, where: str, report: CheckReport) -> None:
@@ -65,9 +65,9 @@ def check_flags(item: dict, where: str, report: CheckReport) -> None:
             return
         crowd = value is True or value in ('1', 'true', 'True') or value == 1
         item['iscrowd'] = int(crowd)
-        report.mend('iscrowd completed or made 0 or 1',
-                    f'{where}: iscrowd is {shown(value) if "iscrowd" in item else "missing"}, '
-                    f'now {int(crowd)}')
+        report.correct('iscrowd completed or made 0 or 1',
+                       f'{where}: iscrowd is {shown(value) if "iscrowd" in item else "missing"}, '
+                       f'now {int(crowd)}')
     ignore = item.get('ignore')
     if ignore is not None and not (type(ignore) in (int, bool, float) and ignore in (0, 1)):
         report.refuse('ignore that is neither 0 nor 1', f'{where}: ignore is {shown(ignore)}')

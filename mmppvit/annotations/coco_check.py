@@ -14,7 +14,7 @@ _MOST_PIXELS = 2**20  # a side: what OpenCV reads
 
 
 def check_coco(data: object, name: str) -> tuple[dict, CheckReport]:
-    """Check a COCO data set, and mend what is safe to mend.
+    """Check a COCO data set, and correct what is safe to correct.
 
     The result can be handed to MMDetection and pycocotools: every annotation that the report does
     not name is in it, and a detector that finds all boxes has an AP of 1.
@@ -24,8 +24,8 @@ def check_coco(data: object, name: str) -> tuple[dict, CheckReport]:
         name (str): Its file, for messages.
 
     Returns:
-        tuple: The mended data set, which must not be used if the report says ``refused``, and the
-        report. It has ``info``, which pycocotools 2.0.9 and 2.0.10 need, and ``annotations``.
+        tuple: The corrected data set, which must not be used if the report says ``refused``, and
+        the report. It has ``info``, which pycocotools 2.0.9 and 2.0.10 need, and ``annotations``.
     """
     report = CheckReport(name)
     if not isinstance(data, dict):
@@ -95,7 +95,8 @@ def _check_side(image: dict, key: str, where: str, report: CheckReport) -> None:
                       'image as it is shown, after its EXIF turn', f'{where}: {first}')
     elif type(value) is not int:
         image[key] = number
-        report.mend(f'{key} written as a float, made an int', f'{where}: {key} is {shown(value)}')
+        report.correct(f'{key} written as a float, made an int',
+                       f'{where}: {key} is {shown(value)}')
 
 
 def _check_categories(categories: list[dict], report: CheckReport) -> None:
@@ -143,14 +144,14 @@ def _reference(item: dict, key: str, kind: str, lookup: Lookup, where: str, repo
     if found is None:
         first = f'{where}: {key} is {shown(value) if key in item else "missing"}'
         if lookup.is_of_their_type(value):
-            report.mend(f'annotation left out whose {key} is not the id of any {kind}', first)
+            report.correct(f'annotation left out whose {key} is not the id of any {kind}', first)
         else:
             report.refuse(f'{key} that is not the id of any {kind}, nor can be matched with one: '
                           f'write it as the ids of {key.partition("_")[0]} entries are written',
                           first)
     elif type(found) is not type(value) or found != value:
-        report.mend(f'{key} matched with the id of the {kind}, which is written otherwise',
-                    f'{where}: {key} is {shown(value)}, the id is {shown(found)}')
+        report.correct(f'{key} matched with the id of the {kind}, which is written otherwise',
+                       f'{where}: {key} is {shown(value)}, the id is {shown(found)}')
     return found
 
 
@@ -193,8 +194,8 @@ def _mend_zero_id(kept: list[dict], report: CheckReport) -> None:
     for item in kept:
         if item['id'] == 0:
             item['id'] = max(1, max(other['id'] for other in kept) + 1)
-            report.mend('annotation id 0, which pycocotools takes for none, numbered anew',
-                        f'annotation 0 is now {item["id"]}')
+            report.correct('annotation id 0, which pycocotools takes for none, numbered anew',
+                           f'annotation 0 is now {item["id"]}')
 
 
 def _drop_unused_twins(data: dict, kept: list[dict], report: CheckReport) -> None:
@@ -212,7 +213,7 @@ def _drop_unused_twins(data: dict, kept: list[dict], report: CheckReport) -> Non
                           f'{shown(name)} has the ids {shown([item["id"] for item in in_use])}')
         elif len(items) > 1:
             dropped += [item for item in items if item is not in_use[0]]
-            report.mend('category left out that has no annotations and the name of another',
-                        f'{shown(name)} has the ids {shown([item["id"] for item in items])}')
+            report.correct('category left out that has no annotations and the name of another',
+                           f'{shown(name)} has the ids {shown([item["id"] for item in items])}')
     data['categories'] = [item for item in data['categories']
                           if not any(item is other for other in dropped)]

@@ -50,7 +50,8 @@ def _check_id(item: dict, where: str, kind: str, report: CheckReport, names: boo
     number = whole_number(value)
     if number is not None:
         item['id'] = number
-        report.mend(f'{kind} id written as a float, made an int', f'{where}: id is {shown(value)}')
+        report.correct(f'{kind} id written as a float, made an int',
+                       f'{where}: id is {shown(value)}')
     elif not (isinstance(value, str) and value.strip()):
         wanted = 'a whole number or a string' if names else 'a whole number'
         report.refuse(f'{kind} id that is not {wanted}', f'{where}: ' + (
@@ -64,7 +65,7 @@ def _make_numbers(strings: list[dict], kind: str, report: CheckReport) -> None:
         value = item['id']
         if _DIGITS.fullmatch(value.strip()):
             item['id'] = int(value)
-            report.mend(f'{kind} id written as a string, made a number', f'id is {shown(value)}')
+            report.correct(f'{kind} id written as a string, made a number', f'id is {shown(value)}')
         else:
             report.refuse(f'{kind} id that is a string where ids are numbers: number all of them',
                           f'id is {shown(value)}')

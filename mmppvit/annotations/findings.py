@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 __all__ = ['CheckReport', 'Finding']
 
-REFUSED, MENDED, NOTED = 'refused', 'mended', 'noted'
+REFUSED, CORRECTED, NOTED = 'refused', 'corrected', 'noted'
 _SHOWN = 100  # characters of a value
 
 
@@ -15,7 +15,7 @@ class Finding:
     """One kind of fault.
 
     Args:
-        action (str): 'refused' (the file cannot be used), 'mended' (it is used as mended) or
+        action (str): 'refused' (the file cannot be used), 'corrected' (it is used as corrected) or
             'noted' (it is used as it is).
         what (str): The fault, and the remedy or what was done.
         count (int): How often it was found.
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass
 class CheckReport:
-    """All findings in one file, in the order refused, mended, noted.
+    """All findings in one file, in the order refused, corrected, noted.
 
     Args:
         name (str): The file, for messages.
@@ -46,9 +46,9 @@ class CheckReport:
         """Note a fault that makes the file unusable."""
         self._add(REFUSED, what, first)
 
-    def mend(self, what: str, first: str) -> None:
-        """Note a fault that was mended."""
-        self._add(MENDED, what, first)
+    def correct(self, what: str, first: str) -> None:
+        """Note a fault that was corrected."""
+        self._add(CORRECTED, what, first)
 
     def note(self, what: str, first: str) -> None:
         """Note what MMDetection or pycocotools pass over in silence."""
@@ -63,7 +63,7 @@ class CheckReport:
     @property
     def findings(self) -> list[Finding]:
         """All of them, the worst first."""
-        order = (REFUSED, MENDED, NOTED)
+        order = (REFUSED, CORRECTED, NOTED)
         return sorted(self._found.values(), key=lambda finding: order.index(finding.action))
 
     @property
@@ -81,8 +81,8 @@ class CheckReport:
         return f'{self.name} cannot be used: {reasons}'
 
     def remarks(self) -> str:
-        """Everything that was mended or noted, in one line; empty if nothing was."""
-        said = [f'{finding.action} {finding}' for finding in self.of(MENDED, NOTED)]
+        """Everything that was corrected or noted, in one line; empty if nothing was."""
+        said = [f'{finding.action} {finding}' for finding in self.of(CORRECTED, NOTED)]
         return f'{self.name}: {"; ".join(said)}' if said else ''
 
     def lines(self) -> list[str]:

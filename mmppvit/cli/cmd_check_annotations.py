@@ -24,7 +24,7 @@ def command(ann: tuple[Path, ...], img_dir: Path | None, as_json: bool) -> int:
     """Say what is wrong with COCO jsons.
 
     Everything is reported at once, with counts and the first place: what makes a file unusable
-    (refused), what sealing and training mend by themselves (mended), and what MMDetection or
+    (refused), what sealing and training correct by themselves (corrected), and what MMDetection or
     pycocotools pass over in silence (noted). Nothing is written. Exit status 0: all can be used;
     1: some cannot.
     """

@@ -7,8 +7,8 @@
 - jsons without ``area`` or ``iscrowd`` end in a KeyError after the first epoch (mmdetection #804);
 - a byte order mark, or UTF-16, ends in a UnicodeDecodeError.
 
-What :func:`mmppvit.annotations.check_coco` mends is mended. What it refuses is left to MMDetection,
-with a warning: ``CheckedCocoDataset`` is there to stop at it.
+What :func:`mmppvit.annotations.check_coco` corrects is corrected; what it refuses is left to
+MMDetection, with a warning: ``CheckedCocoDataset`` is there to stop at it.
 """
 from __future__ import annotations
 

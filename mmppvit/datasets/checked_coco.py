@@ -22,7 +22,7 @@ __all__ = ['CheckedCocoDataset']
 class CheckedCocoDataset(CocoDataset):
     """``CocoDataset`` that stops at what ``CocoDataset`` passes over in silence.
 
-    The json is checked and mended by :func:`mmppvit.annotations.check_coco`. Classes of
+    The json is checked and corrected by :func:`mmppvit.annotations.check_coco`. Classes of
     ``metainfo`` that do not fit it, a data set with nothing left in it, an image that cannot be
     read whole, and boxes that were drawn for another size or before the EXIF turn of an image each
     end in one error that names the remedy. Arguments are those of
@@ -42,7 +42,7 @@ class CheckedCocoDataset(CocoDataset):
             print_log(report.remarks(), logger='current', level=logging.WARNING)
         categories = [item['name'] for item in data['categories']]
         _check_classes(self.metainfo.get('classes', ()), categories, self.ann_file)
-        self.COCOAPI = lambda _: index_coco(data)  # not read again, and as mended
+        self.COCOAPI = lambda _: index_coco(data)  # not read again, and as corrected
         try:
             return super().load_data_list()
         finally:

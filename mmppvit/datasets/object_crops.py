@@ -154,7 +154,7 @@ def folder_names(labels: dict[int | str, str]) -> dict[int | str, str]:
 
 
 def _read(ann: Path) -> COCO:
-    """Boxes, checked and mended.
+    """Boxes, checked and corrected.
 
     Raises:
         AnnotationError: They cannot be used.

@@ -14,7 +14,7 @@ __all__ = ['SealPlan', 'plan_sealing']
 @dataclass
 class SealPlan:
     """``images`` of the shard, ``files`` they would give, and ``problems``: name and reason;
-    ``remarks``: what was mended or is not as usual."""
+    ``remarks``: what was corrected or is not as usual."""
     images: int = 0
     files: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)

@@ -152,7 +152,7 @@ class SealReport:
 
     ``complete``: all shards are through and the manifest is written. ``dropped_fields``: of the
     json, for what they may tell. ``warnings``: what weakens the protection of this very set.
-    ``remarks``: what was mended, or taken though it is not as usual.
+    ``remarks``: what was corrected, or taken though it is not as usual.
     """
     written: int = 0
     kept: int = 0

@@ -157,7 +157,7 @@ class Manifest:
         return (f'{self.root} has a manifest of version {self.version}: it has no name, role or '
                 'counter, so an older copy or another set is not told from it; its job is a '
                 'digest that confirms guesses of the whole json; patches of the black padding and '
-                'equal images can be recognized. Seal it again to mend that')
+                'equal images can be recognized. Seal it again to remove these weaknesses')
 
     def check_identity(self, name: str | None = None, role: str | None = None,
                        at_least: int | None = None) -> None:

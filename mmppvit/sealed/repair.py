@@ -15,7 +15,7 @@ __all__ = ['repair_dataset']
 
 def repair_dataset(job: SealJob, num_workers: int = 0,
                    progress: Callable[[int, int], None] = lambda done, total: None) -> SealReport:
-    """Rebuild the manifest, and mend files that are missing or not what was sealed.
+    """Rebuild the manifest, and repair files that are missing or not what was sealed.
 
     Every image is derived again from its plain one: a file that has the very bytes is kept, any
     other is written anew, so that nothing that somebody put there gets signed. What the key's

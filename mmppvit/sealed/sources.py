@@ -68,7 +68,7 @@ def read_sources(img_dir: Path, ann_file: Path | None) -> tuple[list[Source], st
 
 
 def annotation_remarks(ann_file: Path | None) -> list[str]:
-    """What was mended in a json, or is passed over by others, one line each."""
+    """What was corrected in a json, or is passed over by others, one line each."""
     if ann_file is None:
         return []
     report = _checked(_read(ann_file), str(ann_file))[1]
@@ -120,7 +120,7 @@ def _numbered(names: list[str]) -> list[str]:
 def sealed_annotations(ann_file: Path, names: dict[str, str]) -> tuple[bytes, list[str]]:
     """The COCO json of the sealed images, in the plain frame, and which fields it leaves out.
 
-    It is mended, as whoever gets it cannot: its digest is in the manifest.
+    It is corrected, as whoever gets it cannot: its digest is in the manifest.
 
     Args:
         ann_file (Path): The plain one.

@@ -134,7 +134,7 @@ def _check_finished(plan: Plan, mine: range, report: SealReport) -> SealReport:
     if len(done) < len(mine):
         raise ValueError(f'{plan.job.out} is finished, and {len(mine) - len(done)} images of shard '
                          '{}/{} were skipped, have changed or cannot be checked: --resume without '
-                         '--shard mends them'.format(*plan.job.shard))
+                         '--shard repairs them'.format(*plan.job.shard))
     report.complete = True
     return report
 

@@ -111,7 +111,7 @@ def check_one(seed: int) -> str:
 
 
 def _check_nothing_lost(data: dict, kept: dict, report, content: str) -> None:
-    said = sum(finding.count for finding in report.of('mended')
+    said = sum(finding.count for finding in report.of('corrected')
                if finding.what.startswith('annotation left out'))
     given = len(data.get('annotations', []))
     # One that has two faults is said twice.

@@ -1,4 +1,4 @@
-"""Every fault of a COCO json: mended, refused or noted, with the right words and values."""
+"""Every fault of a COCO json: corrected, refused or noted, with the right words and values."""
 from __future__ import annotations
 
 import json
@@ -60,7 +60,7 @@ def test_what_is_right_is_left_as_it_is():
     assert set(ap_of_perfect_detections(data).values()) == {1.}
 
 
-MENDED = {
+CORRECTED = {
     'no area': (_without('annotations', 'area'), 3, 'area completed'),
     'area null': (_all('annotations', area=None), 3, 'area completed'),
     'area nan': (_first('annotations', area=NAN), 1, 'area completed'),
@@ -91,12 +91,12 @@ MENDED = {
 }
 
 
-@pytest.mark.parametrize('case', MENDED)
+@pytest.mark.parametrize('case', CORRECTED)
 def test_what_is_mended_is_said_and_loses_nothing(case):
-    bend, count, words = MENDED[case]
+    bend, count, words = CORRECTED[case]
     data, report = check_coco(_bent(bend), 'a.json')
     assert not report.refused, report.lines()
-    found = {finding.what: finding for finding in report.of('mended')}
+    found = {finding.what: finding for finding in report.of('corrected')}
     (finding, ) = (finding for what, finding in found.items() if what.startswith(words))
     assert finding.count == count
     assert finding.first
@@ -122,7 +122,7 @@ def test_what_is_left_out_is_said(case):
     bend, words = LEFT_OUT[case]
     data, report = check_coco(_bent(bend), 'a.json')
     (finding, ) = report.findings
-    assert (finding.action, finding.count) == ('mended', 1)
+    assert (finding.action, finding.count) == ('corrected', 1)
     assert 'annotation left out ' + words in finding.what
     assert finding.first.startswith('annotation 99: ')
     assert data['annotations'] == sample()['annotations']
@@ -237,7 +237,7 @@ def test_everything_is_reported_at_once():
     del data['annotations'][2]['area']
     _, report = check_coco(data, 'a.json')
     assert [(finding.action, finding.count) for finding in report.findings] == [
-        ('refused', 1), ('refused', 1), ('refused', 2), ('mended', 1)]
+        ('refused', 1), ('refused', 1), ('refused', 2), ('corrected', 1)]
     assert report.lines()[0] == 'a.json: 2 images, 3 annotations, 2 categories; cannot be used'
     assert any('2 x bbox that is not four finite numbers' in line
                and 'first: annotation 11: bbox is [nan, nan, nan, nan]' in line

@@ -138,11 +138,11 @@ def test_images_of_more_than_8_bits_need_the_window_they_were_sealed_with(sealed
         img = cv2.imread(str(path)).astype(np.uint16) * 16
         cv2.imwrite(str(tmp_path / 'plain' / path.name), img)
     seal_dataset(SealJob(tmp_path / 'plain', tmp_path / 'sealed', Scheme('mix'), window=(0, 4080)))
-    material = load_attack_data(tmp_path / 'sealed', tmp_path / 'plain', num_victims=3, num_pairs=5,
+    data = load_attack_data(tmp_path / 'sealed', tmp_path / 'plain', num_victims=3, num_pairs=5,
                                 window=(0, 4080))
-    assert material.skipped == []
+    assert data.skipped == []
     same = load_attack_data(sealed.folder('mix'), sealed.plain, num_victims=3, num_pairs=5)
-    for pair, other in zip(material.victims, same.victims, strict=True):
+    for pair, other in zip(data.victims, same.victims, strict=True):
         np.testing.assert_array_equal(pair.plain, other.plain)
     with pytest.raises(ValueError, match='--window LO HI'):
         load_attack_data(tmp_path / 'sealed', tmp_path / 'plain', num_victims=3, num_pairs=5)

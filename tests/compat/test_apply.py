@@ -1,4 +1,4 @@
-"""apply() mends what is missing, once, and touches nothing else."""
+"""apply() repairs what is missing, once, and touches nothing else."""
 import subprocess
 import sys
 import textwrap

@@ -138,7 +138,7 @@ def test_what_is_mended_is_used_and_said(root, bend, monkeypatch):
     assert [box['bbox'] for box in dataset.get_data_info(0)['instances']] == [[4, 4, 24, 24]]
     assert dataset[0]['data_samples'].gt_instances.bboxes.tensor.tolist() == [[4, 4, 24, 24]]
     assert len(said) == 1
-    assert 'coco.json: mended 1 x ' in said[0]
+    assert 'coco.json: corrected 1 x ' in said[0]
 
 
 def test_a_test_set_needs_no_annotations(root):

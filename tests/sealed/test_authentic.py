@@ -42,7 +42,7 @@ def _interrupted(job: SealJob, after: int = 5) -> Path:
 
 
 def test_swapped_files_are_not_signed_by_mending_another(copied, key, tmp_path):
-    """Two files and their rows are swapped, and one image is there to be mended."""
+    """Two files and their rows are swapped, and one image is there to be repaired."""
     name = '000000000001.png'
     (copied / 'images' / name).rename(tmp_path / name)
     job = make_job(copied, tmp_path / 'out', key)
@@ -64,7 +64,7 @@ def test_swapped_files_are_not_signed_by_mending_another(copied, key, tmp_path):
     (job.out / MANIFEST).unlink()  # the remedy that the message names
     (job.out / '.sealing').mkdir()
     report = seal_dataset(job, resume=True)
-    assert (report.written, report.kept) == (3, 5)  # the swapped ones and the mended one
+    assert (report.written, report.kept) == (3, 5)  # the swapped ones and the repaired one
     assert not list(verify_sealed(job.out, key))
 
 

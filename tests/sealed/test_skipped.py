@@ -1,4 +1,4 @@
-"""Images that cannot be sealed are skipped, said, and can be mended."""
+"""Images that cannot be sealed are skipped, said, and can be repaired."""
 from __future__ import annotations
 
 import json
@@ -65,7 +65,7 @@ def test_mended_shards_are_complete_together(plain, tmp_path):
     (tmp_path / name).rename(tmp_path / 'images' / name)
     before = content_of(tmp_path / 'out')
     for job in jobs:
-        with pytest.raises(ValueError, match='--resume without --shard mends them'):
+        with pytest.raises(ValueError, match='--resume without --shard repairs them'):
             seal_dataset(job, resume=True)
     assert content_of(tmp_path / 'out') == before
     assert seal_dataset(replace(jobs[0], shard=(0, 1)), resume=True).complete

@@ -109,7 +109,7 @@ def test_a_link_to_an_image_that_may_be_read_is_followed_by_json_too(tmp_path):
     report = seal_dataset(job)
     assert report.skipped == []
     assert [line.split(' (')[0] for line in report.remarks] == [
-        f'mended 1 x {what}' for what in (
+        f'corrected 1 x {what}' for what in (
             'image_id matched with the id of the image, which is written otherwise',
             'iscrowd completed or made 0 or 1', 'area completed as width * height of the box',
             'annotation id 0, which pycocotools takes for none, numbered anew')]

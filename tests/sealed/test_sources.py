@@ -113,10 +113,10 @@ def test_what_was_mended_is_handed_over_and_said(tmp_path):
     assert sealed['annotations'] == [dict(box, id=1, image_id=1, area=1, iscrowd=0)]
     remarks = annotation_remarks(tmp_path / 'ann.json')
     assert [line.partition(' (')[0] for line in remarks] == [
-        'mended 1 x image_id matched with the id of the image, which is written otherwise',
-        'mended 1 x iscrowd completed or made 0 or 1',
-        'mended 1 x area completed as width * height of the box',
-        'mended 1 x annotation id 0, which pycocotools takes for none, numbered anew']
+        'corrected 1 x image_id matched with the id of the image, which is written otherwise',
+        'corrected 1 x iscrowd completed or made 0 or 1',
+        'corrected 1 x area completed as width * height of the box',
+        'corrected 1 x annotation id 0, which pycocotools takes for none, numbered anew']
 
 
 def test_what_is_not_there_is_named(tmp_path):

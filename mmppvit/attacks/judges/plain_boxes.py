@@ -15,7 +15,7 @@ __all__ = ['read_plain_boxes']
 def read_plain_boxes(*paths: str | Path) -> COCO:
     """Annotations of COCO jsons, put together as if they were one.
 
-    They are checked and mended by :func:`mmppvit.annotations.check_coco`.
+    They are checked and corrected by :func:`mmppvit.annotations.check_coco`.
 
     Args:
         paths (str | Path): Of one data set, e.g. its splits. Categories are told by name.
