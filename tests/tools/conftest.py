@@ -90,6 +90,8 @@ def shrink(config: Path, out: Path, data_root: Path, **options) -> Path:
     cfg.train_dataloader.batch_size = 2
     if 'rpn' in cfg.model.test_cfg:
         cfg.model.train_cfg.rpn_proposal.max_per_img = cfg.model.test_cfg.rpn.max_per_img = 50
+    if 'stacked_convs' in cfg.model.get('bbox_head', {}):
+        cfg.model.bbox_head.update(stacked_convs=1, feat_channels=64)
     if 'roi_head' in cfg.model:
         cfg.model.roi_head.bbox_head.fc_out_channels = 32
         cfg.model.train_cfg.rcnn.sampler.num = 16
