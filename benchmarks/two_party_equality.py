@@ -104,20 +104,28 @@ def main() -> None:
     parser.add_argument('--config', default=CONFIG)
     parser.add_argument('--iterations', type=int, default=100)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--runs', nargs='+', default=list(RUNS), choices=RUNS)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/two_party_equality'))
     parser.add_argument('--out', type=Path, default=Path('benchmarks/two_party_equality.csv'))
     args = parser.parse_args()
-    found = {name: run(name, args) for name in RUNS}
-    with open(args.out, 'w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['iteration', *(f'{name}: {what}' for name in RUNS
-                                        for what in ('loss', 'grad_norm'))])
-        for i in range(args.iterations):
-            writer.writerow([i, *(repr(x) for name in RUNS for x in found[name][i])])
-    for one, other in PAIRS:
-        for count in sorted({min(n, args.iterations) for n in (10, 50, args.iterations)}):
-            loss, norm = difference(found[one], found[other], count)
-            print(f'{one} / {other}, {count} iterations: loss {loss:.1e}, norm {norm:.1e}')
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name in args.runs:
+        found[name] = run(name, args)
+        for one, other in PAIRS:
+            if name in (one, other) and {one, other} <= set(found):
+                report(one, other, found, args.iterations)
+        with open(args.out, 'w', newline='') as file:
+            writer = csv.writer(file)
+            writer.writerow(['iteration', *(f'{name}: {what}' for name in found
+                                            for what in ('loss', 'grad_norm'))])
+            for i in range(args.iterations):
+                writer.writerow([i, *(repr(x) for rows in found.values() for x in rows[i])])
+
+
+def report(one: str, other: str, found: dict, iterations: int) -> None:
+    for count in sorted({min(n, iterations) for n in (10, 50, iterations)}):
+        loss, norm = difference(found[one], found[other], count)
+        print(f'{one} / {other}, {count} iterations: loss {loss:.1e}, norm {norm:.1e}', flush=True)
 
 
 if __name__ == '__main__':

@@ -36,6 +36,7 @@ SETTINGS: dict[str, dict] = {
     'clip 1, noise 1': {'defense': dict(clip=1., noise=1.)},
     'clip 1, noise 4': {'defense': dict(clip=1., noise=4.)},
     'clip 1, noise 16': {'defense': dict(clip=1., noise=16.)},
+    'group 4': {'defense': dict(group=4)},
     'group 16': {'defense': dict(group=16)},
     'group 64': {'defense': dict(group=64)},
     'group of all': {'defense': dict(group=10**6)},

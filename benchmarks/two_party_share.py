@@ -3,7 +3,7 @@
     python benchmarks/two_party_share.py two_party/atss_pevit-tiny_mix-center_light_bccd
 
 Matrix products and convolutions of a forward and a backward pass over one batch (torch's flop
-counter, two for each multiplication), and the time of the step on one thread. The backbone is the
+counter, two for each multiplication), and the CPU time on one thread. The backbone is the
 host's, the rest the owner's. WIDTH and HEIGHT are those of the config.
 """
 from __future__ import annotations
@@ -22,14 +22,14 @@ from mmppvit.utils.config_files import load_config
 
 
 def measured(run) -> tuple[int, float]:
-    """Operations, and the shortest of five times in seconds."""
+    """Operations, and the shortest of five CPU times in seconds."""
     with FlopCounterMode(display=False) as counter:
         run()
     times = []
     for _ in range(5):
-        start = time.monotonic()
+        start = time.process_time()
         run()
-        times.append(time.monotonic() - start)
+        times.append(time.process_time() - start)
     return counter.get_total_flops(), min(times)
 
 

@@ -43,3 +43,4 @@ param_scheduler = [
          convert_to_iter_based=True)
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type='RemoteBackboneHook')]
+model_wrapper_cfg = dict(type='RemoteDataParallel', broadcast_buffers=False)  # under torchrun
