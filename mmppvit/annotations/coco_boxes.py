@@ -60,7 +60,7 @@ def check_flags(item: dict, where: str, report: CheckReport) -> None:
     """Make ``iscrowd`` 0 or 1; refuse an ``ignore`` that is neither."""
     value = item.get('iscrowd')
     if not (type(value) is int and value in (0, 1)):
-        if type(value) is not bool and is_number(value) and value not in (0, 1):
+        if not _means_a_flag(value):
             report.refuse('iscrowd that is neither 0 nor 1', f'{where}: iscrowd is {shown(value)}')
             return
         crowd = value is True or value in ('1', 'true', 'True') or value == 1
@@ -71,6 +71,15 @@ def check_flags(item: dict, where: str, report: CheckReport) -> None:
     ignore = item.get('ignore')
     if ignore is not None and not (type(ignore) in (int, bool, float) and ignore in (0, 1)):
         report.refuse('ignore that is neither 0 nor 1', f'{where}: ignore is {shown(ignore)}')
+
+
+def _means_a_flag(value: object) -> bool:
+    """Whether ``value`` is 0 or 1 written otherwise, or nothing at all."""
+    if isinstance(value, str):
+        return value in ('', '0', '1', 'false', 'False', 'true', 'True')
+    if type(value) in (bool, float, int):
+        return value in (0, 1) or value != value  # NaN
+    return value is None
 
 
 def note_place(box: list, image: dict, where: str, report: CheckReport) -> None:

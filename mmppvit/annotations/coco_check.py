@@ -128,7 +128,7 @@ def _check_annotations(data: dict, report: CheckReport) -> None:
         kept.append(item)
     if not report.refused:
         _check_whole(data['annotations'], kept, report)
-        _mend_zero_id(kept, report)
+        _renumber_zero_id(kept, report)
         _drop_unused_twins(data, kept, report)
     data['annotations'] = kept
 
@@ -189,7 +189,7 @@ def _are_shares(boxes: list[list]) -> bool:
             and any(value % 1 for box in boxes for value in box))
 
 
-def _mend_zero_id(kept: list[dict], report: CheckReport) -> None:
+def _renumber_zero_id(kept: list[dict], report: CheckReport) -> None:
     """pycocotools takes a match with id 0 for none, and so lowers the AP."""
     for item in kept:
         if item['id'] == 0:

@@ -37,12 +37,35 @@ def _rle_fault(value: dict, image: dict) -> str | None:
     if size != [image['height'], image['width']]:
         return 'is RLE of another size than its image: size is [height, width] of the image'
     if isinstance(counts, str):
-        return None
+        counts = _read_counts(counts)
+        if counts is None:
+            return 'is RLE whose counts are no string that pycocotools writes'
     if not (isinstance(counts, list) and all(type(n) is int and n >= 0 for n in counts)):
         return 'is RLE whose counts are neither a string nor whole numbers'
     if sum(counts) != size[0] * size[1]:
         return 'is RLE whose counts do not add up to height * width'
     return None
+
+
+def _read_counts(text: str) -> list[int] | None:
+    """Counts of a compressed RLE, as ``rleFrString`` of pycocotools reads them; None if it cannot.
+
+    Each is written in groups of five bits, '0' to 'o', from the third on as the difference from the
+    one before the last.
+    """
+    counts, value, bits = [], 0, 0
+    for char in text:
+        group = ord(char) - 48
+        if not 0 <= group < 64 or bits > 60:
+            return None
+        value |= (group & 31) << bits
+        bits += 5
+        if not group & 32:
+            if group & 16:
+                value -= 1 << bits
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = bits = 0
+    return counts if text and not bits else None
 
 
 def check_keypoints(item: dict, where: str, report: CheckReport) -> None:

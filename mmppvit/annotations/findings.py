@@ -90,7 +90,7 @@ class CheckReport:
         counts = ', '.join(f'{count} {kind}' for kind, count in self.counts.items())
         verdict = 'cannot be used' if self.refused else 'can be used'
         return [f'{self.name}: {counts + "; " if counts else ""}{verdict}',
-                *(f'  {finding.action:7s} {finding}' for finding in self.findings)]
+                *(f'  {finding.action:9s} {finding}' for finding in self.findings)]
 
 
 def shown(value: object) -> str:

@@ -18,7 +18,8 @@ def parse_json(content: bytes) -> object:
     NaN and infinity are taken, as Python writes them; who uses the values has to check them.
 
     Raises:
-        ValueError: It is no JSON, or in another encoding.
+        ValueError: It is no JSON, in another encoding, or an object has a key twice, of which
+            Python would take the last in silence.
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
     # RFC 8259: without a mark, the zeros among the first four bytes tell.
@@ -29,10 +30,19 @@ def parse_json(content: bytes) -> object:
         raise ValueError(f'it is not {encoding.upper().removesuffix("-SIG")} text (byte '
                          f'{err.start}): save it as UTF-8') from None
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_without_twins)
     except RecursionError:
         raise ValueError('its lists are nested too deeply') from None
     except json.JSONDecodeError as err:
         raise ValueError(f'it is not JSON: {err}') from None
     except ValueError as err:  # a number of thousands of digits
         raise ValueError(f'it is not JSON that can be read: {err}') from None
+
+
+def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f'an object has {twice!r:.80} twice')
+    return data

@@ -65,8 +65,15 @@ def adapt_inferencer(inferencer: ModuleType) -> None:
     let_it_keep_names_apart(inferencer)
 
 
+def read_jpegs_without_end(image_io: ModuleType) -> None:
+    """Let MMCV read JPEGs that lack their end marker alone, as sealing does."""
+    from mmppvit.compat.jpeg_ends import let_it_read_jpegs_without_end
+    let_it_read_jpegs_without_end(image_io)
+
+
 # What happens after the module of this name has been executed.
 AFTER: dict[str, Callable[[ModuleType], None]] = {
+    'mmcv.image.io': read_jpegs_without_end,
     'mmdet.apis.det_inferencer': adapt_inferencer,
     'mmdet.registry': add_location,
     'mmengine.utils.package_utils': find_packages,

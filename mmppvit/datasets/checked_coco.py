@@ -84,19 +84,32 @@ class CheckedCocoDataset(CocoDataset):
                 its path is named.
         """
         info = self.get_data_info(idx)
-        path = info['img_path']
+        self.check_image(info)
         try:
-            if not self.backend_args:
-                self._check_image(path, info)
             return super().prepare_data(idx)
         except (OSError, AssertionError) as err:
             if isinstance(err, AssertionError) and 'failed to load image' not in str(err):
                 raise  # of a later step, which has its own reasons
-            raise OSError(f'{path} (listed in {self.ann_file}) cannot be used: {err}; restore '
-                          'the file, or take it out of the json') from err
+            raise self._unusable(info, err) from err
 
-    def _check_image(self, path: str, info: dict) -> None:
-        """Raise OSError if the file is not whole, or its boxes do not fit it."""
+    def check_image(self, info: dict) -> None:
+        """Raise OSError unless the file is whole and its boxes fit it.
+
+        Args:
+            info (dict): What :meth:`get_data_info` says of it. Only local files are checked.
+        """
+        if self.backend_args:
+            return
+        try:
+            self._check_file(info['img_path'], info)
+        except OSError as err:
+            raise self._unusable(info, err) from err
+
+    def _unusable(self, info: dict, err: Exception) -> OSError:
+        return OSError(f'{info["img_path"]} (listed in {self.ann_file}) cannot be used: {err}; '
+                       'restore the file, or take it out of the json')
+
+    def _check_file(self, path: str, info: dict) -> None:
         check_readable(path)
         if not hasattr(self, '_json_frame'):
             self._json_frame = JsonFrame(lambda: (

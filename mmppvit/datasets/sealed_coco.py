@@ -61,7 +61,7 @@ class SealedCocoDataset(CheckedCocoDataset):
         seals[0].check(self.manifest)
         check_commutes(steps, self.manifest.scheme)
 
-    def _check_image(self, path: str, info: dict) -> None:
+    def _check_file(self, path: str, info: dict) -> None:
         """Nothing: ``LoadSealedImage`` looks at its digest, and its boxes are of another frame."""
 
     def get_data_info(self, idx: int) -> dict:

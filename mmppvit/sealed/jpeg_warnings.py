@@ -8,10 +8,10 @@ import re
 
 import simplejpeg
 
-__all__ = ['JPEG_END', 'NO_END', 'jpeg_remark']
+__all__ = ['NO_END', 'jpeg_remark', 'with_end']
 
 NO_END = 'it lacks its end marker; all pixels are there'
-JPEG_END = b'\xff\xd9'
+_START, _END = b'\xff\xd8', b'\xff\xd9'
 _DAMAGE = re.compile('corrupt|premature|invalid|bogus|bad', re.IGNORECASE)
 # Bytes that do not belong there, after all of the pixels.
 _HARMLESS = re.compile('extraneous bytes before marker 0xd9', re.IGNORECASE)
@@ -26,9 +26,17 @@ def jpeg_remark(content: bytes) -> str | None:
     warning = _warning(content)
     if warning is None or _HARMLESS.search(warning):
         return warning and f'the decoder warned ("{warning}") after the last pixel'
-    if JPEG_END not in content[-64:] and _warning(content + JPEG_END) is None:
+    if with_end(content) is not content:
         return NO_END
     raise OSError(f'it is cut short or damaged: {warning}')
+
+
+def with_end(content: bytes) -> bytes:
+    """A JPEG that lacks nothing but its end marker with one, which OpenCV 5 asks for; other files
+    as they are."""
+    if content[:2] != _START or _END in content[-64:] or _warning(content + _END) is not None:
+        return content
+    return content + _END
 
 
 def _warning(content: bytes) -> str | None:

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmppvit.sealed.image_files import SUFFIXES, decode_image
-from mmppvit.sealed.jpeg_warnings import JPEG_END, NO_END, jpeg_remark
+from mmppvit.sealed.jpeg_warnings import jpeg_remark, with_end
 from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['PlainImage', 'check_readable', 'list_folder', 'read_plain']
@@ -62,8 +62,7 @@ def read_plain(path: str | Path, window: tuple[float, float] | None = None) -> P
     remarks = _check_content(content, str(path))
     deep = _deep_pixels(content)
     if deep is None:
-        whole = content + JPEG_END if NO_END in remarks else content  # OpenCV 5 asks for it
-        return PlainImage(decode_image(whole), content, remarks)
+        return PlainImage(decode_image(with_end(content)), content, remarks)
     if window is not None:
         lo, hi = window
         levels = np.clip(np.rint((deep.astype(np.float64) - lo) * (255 / (hi - lo))), 0, 255)
@@ -110,7 +109,11 @@ def _decode_to_the_end(content: bytes) -> None:
 
 
 def _deep_pixels(content: bytes) -> np.ndarray | None:
-    """Pixels of an image of more than 8 bits, BGR; None for others, and where it is no image."""
+    """Pixels of an image of more than 8 bits, BGR; None for others, and where it is no image.
+
+    Raises:
+        OSError: There is a NaN or an infinity among them.
+    """
     if content.startswith(_EIGHT_BITS) or (
             content.startswith(_PNG) and content[_PNG_DEPTH:_PNG_DEPTH + 1] != b'\x10'):
         return None
@@ -119,6 +122,8 @@ def _deep_pixels(content: bytes) -> np.ndarray | None:
         deep = _decode(content, cv2.IMREAD_UNCHANGED)
     if deep is None or deep.dtype == np.uint8:
         return None
+    if not np.isfinite(deep).all():
+        raise OSError('it has values that are not finite numbers')
     return deep[..., :3] if deep.ndim == 3 else np.repeat(deep[..., None], 3, 2)
 
 

@@ -17,7 +17,7 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
-from mmppvit.datasets import SealedCocoDataset
+from mmppvit.datasets import CheckedCocoDataset, SealedCocoDataset
 from mmppvit.encryption import unshuffle_patches
 from mmppvit.utils.config_files import load_config
 from mmppvit.utils.leaf_datasets import leaf_datasets
@@ -96,6 +96,8 @@ def run_pipeline(dataset: BaseDataset, index: int) -> list[tuple[str, dict]] | N
         restored = names and dataset.manifest.scheme.shuffles
         before = 'sealed, layout restored' if restored else 'sealed'
     results, stages, num_done, late = dataset.get_data_info(index), [], 0, None
+    if isinstance(dataset, CheckedCocoDataset):
+        dataset.check_image(results)
     for step in steps:
         if encrypts(step) and num_done == 0:
             stages.append((before, copy.deepcopy(results)))

@@ -3,7 +3,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools.mask import encode
 
 from mmppvit.annotations import AnnotationError, check_coco, check_file, parse_coco
 from tests.annotations.coco_samples import ap_of_perfect_detections, sample
@@ -92,7 +97,7 @@ CORRECTED = {
 
 
 @pytest.mark.parametrize('case', CORRECTED)
-def test_what_is_mended_is_said_and_loses_nothing(case):
+def test_what_is_corrected_is_said_and_loses_nothing(case):
     bend, count, words = CORRECTED[case]
     data, report = check_coco(_bent(bend), 'a.json')
     assert not report.refused, report.lines()
@@ -294,3 +299,31 @@ def test_what_is_no_json(tmp_path, content, words):
     assert words in check_file(tmp_path / 'a.json').error()
     with pytest.raises(FileNotFoundError, match=r'no annotation file .*b\.json'):
         check_file(tmp_path / 'b.json')
+
+
+@settings(max_examples=100)
+@given(arrays(np.bool_, (48, 64), elements=st.booleans(), fill=st.booleans()))
+def test_every_rle_of_pycocotools_is_taken(mask):
+    counts = encode(np.asfortranarray(mask.astype(np.uint8)))['counts'].decode()
+    bent = _bent(_first('annotations', segmentation=dict(size=[48, 64], counts=counts)))
+    assert check_coco(bent, 'a.json')[1].findings == []
+
+
+@pytest.mark.parametrize('counts', ['', '!!bad!!', '\u00e9', '0', 'P', 'oooooooooooooooooooo', 'n'])
+def test_rle_that_pycocotools_cannot_read_is_refused(counts):
+    bent = _bent(_first('annotations', segmentation=dict(size=[48, 64], counts=counts)))
+    assert 'is RLE whose counts' in check_coco(bent, 'a.json')[1].error()
+
+
+@pytest.mark.parametrize('value', ['yes', 'crowd', [], {}, [0], 2, -1, .5])
+def test_a_flag_that_means_nothing_is_refused(value):
+    report = check_coco(_bent(_first('annotations', iscrowd=value)), 'a.json')[1]
+    assert 'iscrowd that is neither 0 nor 1' in report.error()
+
+
+@pytest.mark.parametrize('text', [
+    '{"images": [], "images": []}', '{"images": [{"id": 1, "id": 2}]}'])
+def test_a_key_that_is_there_twice_is_refused(text):
+    """Python would take the last, and lose the other list."""
+    with pytest.raises(AnnotationError, match=r"a.json is .* has '(images|id)' twice"):
+        parse_coco(text.encode(), 'a.json')

@@ -195,6 +195,16 @@ def test_a_truncated_png_is_named(root, share):
     assert 'a.png (listed in ' in _error_of(root)
 
 
+def test_a_jpeg_that_only_lacks_its_end_is_whole(root):
+    """OpenCV 5 refuses it; the rule is that of sealing."""
+    path = root / 'a.jpg'
+    whole = _build(root)[0]['inputs']
+    path.write_bytes(path.read_bytes()[:-2])
+    np.testing.assert_array_equal(_build(root)[0]['inputs'], whole)
+    path.write_bytes(path.read_bytes()[:-40])
+    assert 'damaged' in _error_of(root)
+
+
 def test_a_jpeg_with_bytes_after_its_end_is_whole(root):
     """Some cameras write there; the strict decoder must accept what it decodes."""
     with open(root / 'a.jpg', 'ab') as file:

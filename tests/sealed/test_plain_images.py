@@ -101,6 +101,18 @@ def test_16_bits_that_fill_few_levels_are_refused(tmp_path, suffix):
     assert '32000 to 32959' in _reason(_write(tmp_path, _encoded(suffix, RAMP + 32000)))
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused(tmp_path, value):
+    img = np.full((40, 40), 100, np.float32)
+    img[3, 4] = value
+    path = _write(tmp_path, _encoded('.tiff', img))
+    for window in (None, (0., 255.)):
+        with pytest.raises(OSError, match='values that are not finite numbers'):
+            read_plain(path, window)
+    with pytest.raises(OSError, match='values that are not finite numbers'):
+        check_readable(path)
+
+
 @pytest.mark.parametrize('suffix', ['.png', '.tiff', '.pgm'])
 def test_16_bits_that_fill_their_range_are_read_as_opencv_does(tmp_path, suffix):
     path = _write(tmp_path, _encoded(suffix, RAMP * 68))

@@ -1,6 +1,7 @@
 """``tools/browse_dataset.py``: plain beside encrypted."""
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -96,3 +97,15 @@ def test_an_unknown_config_is_named(tools, tmp_path):
     done = _browse(tools, tmp_path / 'none.py', tmp_path / 'out')
     assert done.returncode != 0
     assert 'none.py' in done.stderr
+
+
+def test_boxes_of_another_frame_are_not_drawn(tools, configs, data, tmp_path):
+    bent = json.loads((data / 'annotations/instances_train2017.json').read_text())
+    for image in bent['images']:
+        image.update(width=image['height'], height=image['width'])
+    (tmp_path / 'bent.json').write_text(json.dumps(bent))
+    config = _write(tmp_path / 'c.py', f"train_dataloader = dict(dataset=dict(ann_file='{tmp_path}"
+                    "/bent.json'))", configs, data)
+    done = _browse(tools, config, tmp_path / 'out')
+    assert done.returncode == 2
+    assert 'its json says 112x128' in done.stderr
