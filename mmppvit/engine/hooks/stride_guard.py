@@ -18,7 +18,7 @@ __all__ = ['StrideGuardHook']
 
 @HOOKS.register_module()
 class StrideGuardHook(Hook):
-    """Compare what data, backbone, neck and heads take each other to be.
+    """Check that data, backbone, neck and heads agree in strides, sizes and widths.
 
     Before the first iteration: ``patch_size`` and ``grid`` of pipelines and backbone, steps that
     resize after the encryption, preprocessors that resize or pad to no whole patch, widths of

@@ -1,4 +1,4 @@
-"""The trunk of YOLOS and PEYOLOS: a DeiT that carries detection tokens."""
+"""The backbone of YOLOS and PEYOLOS: a DeiT that carries detection tokens."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ __all__ = ['YOLOSViT']
 @MODELS.register_module()
 class YOLOSViT(ViTBackbone):
     """DeiT with learned detection tokens, of images mixed with ``grid`` (Hao et al., arXiv
-    2306.03679); ``grid=1`` is the trunk of YOLOS (Fang et al., arXiv 2106.00666).
+    2306.03679); ``grid=1`` is the backbone of YOLOS (Fang et al., arXiv 2106.00666).
 
     Mixing keeps the order of the patches, so this one has positions: a table of the size of
     ``table_size``, resized to every image. Shuffled images are for PEViT.

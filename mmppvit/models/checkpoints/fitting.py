@@ -19,7 +19,7 @@ class Fitting:
     Args:
         source (Source): The tensors; what it has dropped is in the account from the start.
         target (Mapping[str, Size]): The shapes of the target's tensors.
-        prefix (str): What stands before the names of the trunk in the target.
+        prefix (str): What stands before the names of the backbone in the target.
     """
 
     def __init__(self, source: Source, target: Mapping[str, torch.Size], prefix: str = '') -> None:
