@@ -10,7 +10,7 @@ import click
 from mmppvit.cli.options import Command, PathType
 
 EXAMPLES = """
-mmppvit attack-gradients images                      # four images, about two minutes each
+mmppvit attack-gradients images                      # four images, resized to 64x64
 mmppvit attack-gradients images --size 32 --patch-size 8 --num-images 20 --json
 """
 
