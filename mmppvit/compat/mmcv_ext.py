@@ -26,7 +26,12 @@ OPERATORS = dict(
     softmax_focal_loss_forward='focal_loss',
     softmax_focal_loss_backward='focal_loss',
     ms_deform_attn_forward='deform_attn',
-    ms_deform_attn_backward='deform_attn')
+    ms_deform_attn_backward='deform_attn',
+    deform_conv_forward='deform_conv',
+    deform_conv_backward_input='deform_conv',
+    deform_conv_backward_parameters='deform_conv',
+    modulated_deform_conv_forward='deform_conv',
+    modulated_deform_conv_backward='deform_conv')
 
 # mmcv.utils.collect_env calls these two to describe the installation, so they must not raise.
 DESCRIPTIONS = ('get_compiler_version', 'get_compiling_cuda_version')
