@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmdet.registry import HOOKS  # noqa: F401  registers everything
 from mmengine.config import Config
@@ -15,7 +16,9 @@ from mmppvit.adapt.network import detector_path, refuse_model, replace_network
 from mmppvit.adapt.pipeline_steps import encrypt_pipelines, kind_of, move_batch_resizing
 from mmppvit.adapt.pixel_fields import divide_pixels
 from mmppvit.adapt.schedule import suit_schedule
-from mmppvit.encryption import check_grid
+from mmppvit.adapt.scopes import name_our_scope, scope_of
+from mmppvit.adapt.sealed_data import SealedFolders, find_sealed, use_sealed
+from mmppvit.encryption import Scheme, check_grid
 from mmppvit.models.layers import resolve_arch
 
 __all__ = ['SCHEMES', 'Adapted', 'adapt_config', 'adapt_stock']
@@ -62,30 +65,36 @@ def adapt_config(cfg: str | Config, **options) -> Config:
 
 
 def adapt_stock(cfg: str | Config,
-                scheme: str = 'mix',
+                scheme: str | None = None,
                 arch: str | dict = 'small',
-                patch_size: int = 16,
+                patch_size: int | None = None,
                 grid: int | None = None,
                 key_file: str | None = None,
-                center_strength: float = 1.,
+                center_strength: float | None = None,
                 pretrained: str | None = None,
                 keep_backbone: bool = False,
-                statistics: int = 0) -> Adapted:
+                statistics: int = 0,
+                sealed: str | Path | None = None) -> Adapted:
     """Adapt a config and say what was changed and why.
 
     Args:
         cfg (str | Config): See :func:`adapt_config`.
-        scheme (str): One of ``SCHEMES``.
+        scheme (str, optional): One of ``SCHEMES``; 'mix' if not given.
         arch (str | dict): Of the PEViT: 'tiny', 'small', 'base', or a dict.
-        patch_size (int): Side of a patch of the plain image in pixels.
+        patch_size (int, optional): Side of a patch of the plain image in pixels; 16.
         grid (int, optional): Sub-patches per side that are mixed into one; 2, and 1 for
             'shuffle', which does not mix.
         key_file (str, optional): For schemes that shuffle.
-        center_strength (float): Share of each patch's mean that centering takes away.
+        center_strength (float, optional): Share of each patch's mean that centering takes away;
+            all of it, 1, if not given.
         pretrained (str, optional): File with weights of a ViT for the backbone.
         keep_backbone (bool): Keep the stock backbone and neck on images that are mixed in order.
         statistics (int): Measure mean and deviation on that many encrypted training images and
             write them into the preprocessor; 0 keeps the stock ones.
+        sealed (str | Path, optional): Folder of a sealed data set, or of several as train* and
+            val* or test*. They say scheme, patch size, grid and strength by themselves.
+            Augmentations that do not commute with the scheme are replaced or left out, each with
+            a note.
 
     Raises:
         CannotAdapt: The config, or these options for it, have no encrypted counterpart.
@@ -93,34 +102,83 @@ def adapt_stock(cfg: str | Config,
     """
     stock = load_stock(cfg)
     changes = ConfigChanges(stock.to_dict())
-    grid = grid if grid is not None else (1 if scheme == 'shuffle' else 2)
-    steps = encryption_steps(scheme, patch_size, grid, key_file, center_strength)
-    side = check_grid(patch_size, grid)
-    root = detector_path(changes)
-    refuse_model(changes.get(('model', )))
-    shuffles = 'shuffle' in scheme
-    move_batch_resizing(changes, grid, side)
-    if keep_backbone:
-        if shuffles:
-            raise CannotAdapt(f'keep_backbone does not go with scheme {scheme}: convolutions need '
-                              "each pixel's neighbors, which shuffling takes away. Use 'mix' or "
-                              "'mix+center', or let a PEViT replace the backbone")
-        changes.note('The backbone stays: it sees mixed images, in order, of 1/'
-                     f'{grid} of the side, so that objects are that much smaller in its pixels.')
-    else:
-        _encrypt_model(changes, root, arch, patch_size, grid, pretrained)
-    if shuffles:
-        _restore_order(changes, root)
-    changes.cfg['encrypt'] = steps
-    if not encrypt_pipelines(changes, steps, grid, _packer(shuffles)):
-        raise CannotAdapt('no pipeline of this config packs its images (PackDetInputs): there is '
-                          'nothing that could be encrypted')
-    _add_runtime(changes)
-    if statistics:
-        from mmppvit.adapt.image_statistics import write_statistics
-        write_statistics(changes, statistics)
+    given = dict(scheme=scheme, patch_size=patch_size, grid=grid, center_strength=center_strength)
+    folders = None if sealed is None else find_sealed(sealed)
+    chosen = _chosen(**given) if folders is None else _as_sealed(folders.scheme, given)
+    with scope_of(stock) as scope:
+        _adapt(changes, chosen, folders, arch, key_file, pretrained, keep_backbone)
+        name_our_scope(changes, scope)
+        if statistics:
+            from mmppvit.adapt.image_statistics import write_statistics
+            write_statistics(changes, statistics)
     return Adapted(Config(changes.cfg, filename=stock.filename), stock, changes.reasons,
                    changes.notes)
+
+
+def _adapt(changes: ConfigChanges, chosen: Scheme, folders: SealedFolders | None,
+           arch: str | dict, key_file: str | None, pretrained: str | None,
+           keep_backbone: bool) -> None:
+    root = detector_path(changes)
+    refuse_model(changes.get(('model', )))
+    move_batch_resizing(changes, chosen.grid, check_grid(chosen.patch_size, chosen.grid))
+    if keep_backbone:
+        _keep_backbone(changes, chosen)
+    else:
+        _encrypt_model(changes, root, arch, chosen.patch_size, chosen.grid, pretrained)
+    if chosen.shuffles:
+        _restore_order(changes, root)
+    if folders is None:
+        _encrypt_data(changes, chosen, key_file)
+    else:
+        use_sealed(changes, folders, key_file)
+    _add_runtime(changes)
+
+
+def _chosen(scheme: str | None, patch_size: int | None, grid: int | None,
+            center_strength: float | None) -> Scheme:
+    """The scheme of the options, with what is usual where they say nothing."""
+    scheme = 'mix' if scheme is None else scheme
+    if scheme not in SCHEMES:
+        raise CannotAdapt(f'scheme {scheme!r} is none of {", ".join(SCHEMES)}')
+    mixes = scheme.startswith('mix')
+    grid = (2 if mixes else 1) if grid is None else grid
+    if mixes and grid < 2:
+        raise CannotAdapt(f'scheme {scheme} with grid {grid} mixes nothing: take grid 2 or more')
+    if not mixes and grid != 1:
+        raise CannotAdapt(f'scheme {scheme} does not mix: grid is 1, not {grid}')
+    strength = 1. if center_strength is None else center_strength
+    return Scheme(scheme, 16 if patch_size is None else patch_size, grid,
+                  strength if 'center' in scheme else 0.)
+
+
+def _as_sealed(scheme: Scheme, given: dict) -> Scheme:
+    """That of sealed images, which options may repeat and not contradict."""
+    found = dict(scheme=scheme.name, patch_size=scheme.patch_size, grid=scheme.grid,
+                 center_strength=scheme.center_strength)
+    wrong = [name for name, value in given.items() if value not in (None, found[name])]
+    if wrong:
+        name = wrong[0]
+        raise CannotAdapt(f'{name} is {given[name]} and the sealed images have {found[name]}: '
+                          'leave it out, they say it themselves')
+    return scheme
+
+
+def _keep_backbone(changes: ConfigChanges, scheme: Scheme) -> None:
+    if scheme.shuffles:
+        raise CannotAdapt(f'keep_backbone does not go with scheme {scheme.name}: convolutions need '
+                          "each pixel's neighbors, which shuffling takes away. Use 'mix' or "
+                          "'mix+center', or let a PEViT replace the backbone")
+    changes.note('The backbone stays: it sees mixed images, in order, of 1/'
+                 f'{scheme.grid} of the side, so that objects are that much smaller in its pixels.')
+
+
+def _encrypt_data(changes: ConfigChanges, scheme: Scheme, key_file: str | None) -> None:
+    """Encrypt plain images on the fly, in every pipeline that packs."""
+    steps = encryption_steps(scheme, key_file)
+    changes.cfg['encrypt'] = steps
+    if not encrypt_pipelines(changes, steps, scheme.grid, _packer(scheme.shuffles)):
+        raise CannotAdapt('no pipeline of this config packs its images (PackDetInputs): there is '
+                          'nothing that could be encrypted')
 
 
 def load_stock(cfg: str | Config) -> Config:
@@ -168,23 +226,15 @@ def _from_file(path: str) -> Config:
     return cfg
 
 
-def encryption_steps(scheme: str, patch_size: int, grid: int, key_file: str | None,
-                     center_strength: float) -> list[dict]:
+def encryption_steps(scheme: Scheme, key_file: str | None) -> list[dict]:
     """Pipeline steps that do on the fly what ``scheme`` does to files."""
-    if scheme not in SCHEMES:
-        raise CannotAdapt(f'scheme {scheme!r} is none of {", ".join(SCHEMES)}')
-    sizes = dict(patch_size=patch_size, grid=grid)
-    mixes = scheme.startswith('mix')
-    if mixes and grid < 2:
-        raise CannotAdapt(f'scheme {scheme} with grid {grid} mixes nothing: take grid 2 or more')
-    if not mixes and grid != 1:
-        raise CannotAdapt(f'scheme {scheme} does not mix: grid is 1, not {grid}')
+    sizes = dict(patch_size=scheme.patch_size, grid=scheme.grid)
     steps = [dict(type='MixSubPatches', **sizes)]
-    if 'center' in scheme:
-        steps.append(dict(type='CenterPatches', strength=center_strength, **sizes))
-    if 'shuffle' in scheme:
+    if scheme.centers:
+        steps.append(dict(type='CenterPatches', strength=scheme.center_strength, **sizes))
+    if scheme.shuffles:
         if key_file is None:
-            raise CannotAdapt(f'scheme {scheme} needs a key: make one with '
+            raise CannotAdapt(f'scheme {scheme.name} needs a key: make one with '
                               '`mmppvit keygen owner.key` and give it as key_file')
         steps.append(dict(type='ShufflePatches', key_file=key_file, **sizes))
     return steps
@@ -249,7 +299,7 @@ def _add_runtime(changes: ConfigChanges) -> None:
     new = [dict(type=name) for name in _HOOKS if name not in named]
     changes.set(('custom_hooks', ), [*hooks, *new],
                 'Strides, patch size, grid and statistics are checked in the first iteration.')
-    if changes.get(('visualizer', 'type')) == 'DetLocalVisualizer':
+    if kind_of(changes.get(('visualizer', ))) == 'DetLocalVisualizer':
         changes.set(('visualizer', 'type'), 'SealedDetLocalVisualizer',
                     'Draws boxes in the frame of the image shown.')
 

@@ -6,11 +6,11 @@ from copy import deepcopy
 import numpy as np
 from mmdet.registry import DATASETS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmppvit.adapt.config_changes import CannotAdapt, ConfigChanges, walk_dicts
 from mmppvit.adapt.pipeline_steps import kind_of
+from mmppvit.adapt.scopes import scope_of
 
 __all__ = ['measure_statistics', 'write_statistics']
 
@@ -40,8 +40,11 @@ def measure_statistics(cfg: Config, count: int) -> tuple[np.ndarray, np.ndarray]
         cfg (Config): With ``train_dataloader``; images are spread over the data set.
         count (int): More than the data set has are all of them.
     """
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    dataset = DATASETS.build(deepcopy(cfg.train_dataloader.dataset))
+    with scope_of(cfg):
+        return _measure(DATASETS.build(deepcopy(cfg.train_dataloader.dataset)), count)
+
+
+def _measure(dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
     chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
     total, squares, pixels = np.zeros(3), np.zeros(3), 0
     for index in track(chosen, 'Measuring', transient=True):

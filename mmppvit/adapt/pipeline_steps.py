@@ -6,7 +6,7 @@ from collections.abc import Callable
 from mmppvit.adapt.config_changes import CannotAdapt, ConfigChanges, Path, walk_dicts
 from mmppvit.adapt.pixel_fields import divide_value
 
-__all__ = ['encrypt_pipelines', 'is_pipeline', 'kind_of', 'move_batch_resizing']
+__all__ = ['encrypt_pipelines', 'is_pipeline', 'kind_of', 'move_batch_resizing', 'trains']
 
 # Steps of the encrypted frame, or of no frame.
 _AFTER = {'SegRescale', 'ToTensor', 'ImageToTensor', 'Transpose', 'WrapFieldsToLists',
@@ -167,12 +167,13 @@ def _resize_in_pipelines(changes: ConfigChanges, kind: str, augment: dict) -> No
         for key, value in list(node.items()):
             # BatchResize is for testing, too; sizes are drawn for training alone.
             if is_pipeline(value) and kind_of(node) != 'TestTimeAug' and (
-                    kind == 'BatchResize' or _trains(path, key, value)):
+                    kind == 'BatchResize' or trains(path, key)):
                 index = next((i for i, step in enumerate(value) if _packs(step)), None)
                 if index is not None:
                     changes.set((*path, key), [*value[:index], resize, *value[index:]])
 
 
-def _trains(path: Path, key: str, steps: list) -> bool:
+def trains(path: Path, key: str) -> bool:
+    """Whether the pipeline at ``path`` and ``key`` is one of training, by its name."""
     text = '.'.join(str(part) for part in (*path, key))
     return 'test' not in text and 'val' not in text and 'tta' not in text

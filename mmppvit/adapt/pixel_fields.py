@@ -10,9 +10,10 @@ import math
 from copy import deepcopy
 from typing import Any
 
-from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.registry import TASK_UTILS
 
 from mmppvit.adapt.config_changes import CannotAdapt, ConfigChanges, Path, walk_dicts
+from mmppvit.adapt.scopes import class_of
 
 __all__ = ['STRIDE_FIELDS', 'divide_pixels', 'divide_value']
 
@@ -103,11 +104,8 @@ def _is_power_of_two(value: float) -> bool:
 
 def _write_defaults(node: dict) -> None:
     """Write the pixel-valued defaults of a node's class into it, where it says nothing."""
-    kind = node.get('type')
-    found = None
-    for registry in (MODELS, TASK_UTILS):
-        found = found or (registry.get(kind) if isinstance(kind, str) else None)
-    if not isinstance(found, type):
+    found = class_of(node.get('type'))
+    if found is None:
         return
     for name, default in _defaults(found).items():
         if name == 'strides' and 'point_strides' in _defaults(found):

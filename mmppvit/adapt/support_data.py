@@ -18,7 +18,8 @@ __all__ = ['shrink', 'use_images', 'write_images']
 
 SHARE, UNIT = .25, 32  # sides of images in pipelines: share of the stock ones, whole multiples
 SMALL = 320  # sides that stay, as those of SSD, whose last maps have one cell
-_FEW = dict(num=64, max_per_img=8, max_per_image=8)  # sampled boxes, detections
+# Sampled boxes, detections, queries.
+_FEW = dict(num=64, max_per_img=8, max_per_image=8, num_queries=100, num_proposals=8)
 _SIZES = ('scale', 'scales', 'img_scale', 'crop_size', 'size', 'random_size_range', 'border')
 
 
@@ -121,15 +122,15 @@ def _replaced(dataset: dict, folder: Path, classes: tuple[str, ...]) -> dict:
         data_prefix=dict(img='images/', seg='semantic/'), metainfo=dict(classes=classes))
 
 
-def shrink(cfg: Config) -> Config:
-    """``cfg`` with images of about ``SHARE`` of their sides, and few sampled boxes."""
+def shrink(cfg: Config, share: float = SHARE) -> Config:
+    """``cfg`` with images of about ``share`` of their sides, and few sampled boxes."""
     plain = cfg.to_dict()
     for path, node in walk_dicts(plain):
         if path[:1] == ('model', ) and 'data_preprocessor' not in path:
             continue
         for key in _SIZES:
             if kind_of(node) and key in node:
-                node[key] = _smaller(node[key])
+                node[key] = _smaller(node[key], share)
     for _, node in walk_dicts(plain.get('model')):
         for key, most in _FEW.items():
             if isinstance(node.get(key), int) and (key != 'num' or 'Sampler' in kind_of(node)):
@@ -137,9 +138,9 @@ def shrink(cfg: Config) -> Config:
     return Config(plain)
 
 
-def _smaller(value):
+def _smaller(value, share: float):
     if isinstance(value, (list, tuple)):
-        return type(value)(_smaller(item) for item in value)
+        return type(value)(_smaller(item, share) for item in value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > SMALL:
-        return round(value * SHARE / UNIT) * UNIT
+        return round(value * share / UNIT) * UNIT
     return value

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
 import re
 import resource
+import signal
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
@@ -20,12 +23,14 @@ from mmengine.registry import init_default_scope
 
 from mmppvit.adapt.adaptation import adapt_stock, load_stock
 from mmppvit.adapt.config_changes import CannotAdapt
-from mmppvit.adapt.support_data import shrink, use_images
+from mmppvit.adapt.support_data import SHARE, shrink, use_images
 from mmppvit.engine.hooks.frame_checks import check_preprocessor, check_steps, check_widths
 from mmppvit.engine.hooks.stride_checks import MapChecks
 
 __all__ = ['Outcome', 'limited', 'try_config']
 
+# Seconds on the clock for one of the CPU: how busy a machine may be with other work.
+PATIENCE = 8.
 ARCH = dict(embed_dims=64, num_layers=2, num_heads=2)
 
 
@@ -37,17 +42,19 @@ class Outcome:
     seconds: float = 0.
 
 
-def try_config(name: str, folder: Path, keep_backbone: bool = False) -> Outcome:
+def try_config(name: str, folder: Path, keep_backbone: bool = False,
+               share: float = SHARE) -> Outcome:
     """Adapt, build and run a config; if that fails, the stock one, to know whose fault it is.
 
     Args:
         name (str): As for :func:`mmppvit.adapt.adapt_config`.
         folder (Path): From :func:`mmppvit.adapt.support_data.write_images`.
         keep_backbone (bool): Keep the stock backbone.
+        share (float): Of the sides of images.
     """
     start = time.monotonic()
     try:
-        stock = use_images(shrink(load_stock(name)), folder)
+        stock = use_images(shrink(load_stock(name), share), folder)
         adapted = adapt_stock(stock, arch=ARCH, keep_backbone=keep_backbone)
     except CannotAdapt as err:
         return Outcome('refused', str(err), time.monotonic() - start)
@@ -76,7 +83,8 @@ def run_once(cfg: Config, guard: bool) -> str:
         ValueError: Losses or gradients are not finite, nothing reaches the backbone, or the
             guard finds numbers that do not fit.
     """
-    torch.manual_seed(0)
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
     hub = MessageHub.get_current_instance()
     for name in ('iter', 'epoch'):  # as the loop of a runner does
         hub.update_info(name, 0)
@@ -124,29 +132,38 @@ def _predict(cfg: Config, model: torch.nn.Module, guard: bool) -> None:
 def limited(call: Callable, *args, seconds: float, gigabytes: float):
     """``call(*args)`` in a forked process.
 
+    Args:
+        call (Callable): Its result has to be one that can be pickled.
+        *args: Its arguments.
+        seconds (float): Of the CPU; on the clock ``PATIENCE`` times as many.
+        gigabytes (float): Of address space.
+
     Returns:
         What the call returns, or an Outcome 'fails' if it takes too long or too much memory.
     """
     context = multiprocessing.get_context('fork')
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(sender, gigabytes, call, *args))
+    process = context.Process(target=_send, args=(sender, seconds, gigabytes, call, *args))
     process.start()
     sender.close()
     try:
-        if not receiver.poll(seconds):
-            return Outcome('fails', f'takes longer than {seconds:g} s', seconds)
-        return receiver.recv()
+        if receiver.poll(seconds * PATIENCE):
+            return receiver.recv()
+        return Outcome('fails', f'takes longer than {seconds * PATIENCE:g} s', seconds)
     except EOFError:
         process.join()
+        if -process.exitcode in (signal.SIGXCPU, signal.SIGKILL):
+            return Outcome('fails', f'takes longer than {seconds:g} s of the CPU', seconds)
         return Outcome('fails', f'the process ended with status {process.exitcode}')
     finally:
         process.kill()
         process.join()
 
 
-def _send(sender, gigabytes: float, call: Callable, *args) -> None:
-    limit = int(gigabytes * 2**30)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+def _send(sender, seconds: float, gigabytes: float, call: Callable, *args) -> None:
+    memory, time_limit = int(gigabytes * 2**30), max(1, round(seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (time_limit, time_limit + 1))
     try:
         sender.send(call(*args))
     except Exception as err:

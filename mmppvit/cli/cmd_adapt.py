@@ -11,22 +11,27 @@ EXAMPLES = """
 mmppvit adapt mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my_config.py
 mmppvit adapt my_stock_config.py --scheme mix+center --statistics 200 -o my_config.py
 mmppvit adapt my_stock_config.py --scheme mix+center+shuffle --key-file owner.key -o keyed.py
+mmppvit adapt my_stock_config.py --sealed sealed --key-file owner.key -o sealed_config.py
 """
 
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument('config')
 @click.option('-o', '--out', type=PathType(), required=True, metavar='FILE', help='The new config.')
-@click.option('--scheme', default='mix', show_default=True,
+@click.option('--scheme',
               type=click.Choice(['mix', 'mix+center', 'mix+shuffle', 'mix+center+shuffle',
-                                 'shuffle']), help='Applied to plain images in the pipelines.')
+                                 'shuffle']),
+              help='Applied to plain images in the pipelines; default: mix.')
 @click.option('--arch', default='small', show_default=True,
               type=click.Choice(['tiny', 'small', 'base']), help='Of the PEViT.')
-@click.option('--patch-size', type=click.IntRange(1), default=16, show_default=True,
-              help='In pixels of the plain image.')
+@click.option('--patch-size', type=click.IntRange(1),
+              help='In pixels of the plain image; default: 16.')
 @click.option('--grid', type=click.IntRange(1),
               help='Sub-patches per side mixed into one; default 2, and 1 for shuffle.')
-@click.option('--center-strength', type=click.FloatRange(0, 1), default=1., show_default=True)
+@click.option('--center-strength', type=click.FloatRange(0, 1), help='Default: 1.')
+@click.option('--sealed', type=PathType(), metavar='DIR',
+              help='A sealed data set, or a folder that has train* and val* or test*: they say '
+              'scheme and sizes themselves.')
 @click.option('--key-file', type=PathType(), metavar='FILE', help='For schemes that shuffle.')
 @click.option('--weights', metavar='FILE', help='Of a ViT, for the backbone.')
 @click.option('--keep-backbone', is_flag=True,

@@ -10,24 +10,47 @@ from mmppvit.cli.options import Command, PathType
 EXAMPLES = """
 mmppvit export work_dirs/protector/protector.safetensors protector.onnx
 mmppvit export protector.safetensors protector.onnx --height 480 --width 640
+mmppvit export sealed/train for_yolo --to yolo
 """
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument('protector', type=PathType())
+@click.argument('source', type=PathType())
 @click.argument('out', type=PathType())
+@click.option('--to', 'kind', type=click.Choice(['onnx', 'coco', 'yolo']), default='onnx',
+              help='onnx (default) of a protector; coco or yolo of a sealed data set. YOLO needs '
+              '`pip install "mmppvit[formats]"`.')
+@click.option('--scale', metavar='WxH', help='Of a data set that was sealed at several.')
 @click.option('--height', type=click.IntRange(1), help='Of all images, in pixels; default: any.')
 @click.option('--width', type=click.IntRange(1), help='The same.')
 @click.option('--float', 'as_float', is_flag=True,
               help='float32 (1, 3, H, W), RGB of range 0 to 1, in and out; not rounded.')
-def command(protector: Path, out: Path, height: int | None, width: int | None,
-            as_float: bool) -> None:
-    """Export a protector to ONNX, for the owner's machine, which then needs no PyTorch.
+def command(source: Path, out: Path, kind: str, scale: str | None, height: int | None,
+            width: int | None, as_float: bool) -> None:
+    """Export a protector to ONNX, or a sealed data set for tools that know nothing of sealing.
 
-    PROTECTOR is a protector.safetensors, or a checkpoint of its training. Input and output are one
-    image as OpenCV reads and writes it: uint8 (H, W, 3), BGR. The result is compared with PyTorch's
-    before the file is written.
+    SOURCE is a protector.safetensors or a checkpoint of its training: the owner's machine then
+    needs no PyTorch. Input and output are one image as OpenCV reads and writes it: uint8
+    (H, W, 3), BGR. The result is compared with PyTorch's before the file is written.
+
+    With --to coco or yolo, SOURCE is a sealed data set and OUT a new folder: the same image files,
+    and boxes where they are in these, in place of the frame of the plain images.
+    Shuffled images are refused, as objects have no place in them.
     """
+    if kind != 'onnx':
+        if as_float or height or width:
+            raise click.UsageError('--height, --width and --float are of protectors')
+        from mmppvit.sealed.sealed_frame import export_sealed
+        count = export_sealed(source, out, kind, scale)
+        click.echo(f'{out}: {count} sealed images, boxes in their frame, as {kind}')
+        return
+    if scale is not None:
+        raise click.UsageError('--scale is of sealed data sets: give --to coco or yolo')
+    _export_protector(source, out, height, width, as_float)
+
+
+def _export_protector(protector: Path, out: Path, height: int | None, width: int | None,
+                      as_float: bool) -> None:
     if (height is None) != (width is None):
         raise click.UsageError('give both --height and --width, or neither for images of any size')
     if out.suffix != '.onnx':

@@ -16,6 +16,7 @@ EXAMPLES = """
 mmppvit seal --img-dir images --ann boxes.json --out sealed/train \\
     --scheme mix+center+shuffle --key-file owner.key --scale 1333x800 --num-workers 8
 mmppvit seal --img-dir images --out sealed --scheme mix            # a folder without annotations
+mmppvit seal --from yolo --img-dir train/images --ann data.yaml --out sealed --scheme mix
 mmppvit seal ... --resume                                          # after an interruption
 mmppvit seal ... --dry-run                                         # check, write nothing
 """
@@ -24,7 +25,11 @@ mmppvit seal ... --dry-run                                         # check, writ
 @click.command(cls=Command, examples=EXAMPLES)
 @click.option('--img-dir', type=PathType(), required=True, help='Folder of the plain images.')
 @click.option('--ann', type=PathType(),
-              help='COCO json; without it, every image below --img-dir is sealed.')
+              help='COCO json; without it, every image below --img-dir is sealed. With --from '
+              'yolo its data.yaml, with voc the folder of XML files.')
+@click.option('--from', 'source_format', type=click.Choice(['coco', 'yolo', 'voc']),
+              default='coco', help='Format of the annotations. YOLO and VOC need '
+              '`pip install "mmppvit[formats]"`.')
 @click.option('--out', type=PathType(), required=True, help='Folder to write.')
 @click.option('--scheme', type=click.Choice(scheme_names()), required=True,
               metavar='NAME', help=f'{", ".join(SCHEMES)} or {LEARNED}; to compare with: '
@@ -72,14 +77,20 @@ mmppvit seal ... --dry-run                                         # check, writ
 @click.option('--dry-run', is_flag=True, help='Make all checks, write nothing.')
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object.')
 @key_options
-def command(resume: bool, num_workers: int, dry_run: bool, as_json: bool, **options) -> int:
-    """Seal a COCO data set, or a folder of images: encrypted files that can be handed over.
+def command(source_format: str, img_dir: Path, ann: Path | None, **options) -> int:
+    """Seal a data set, or a folder of images: encrypted files that can be handed over.
 
     The result is a folder of lossless images with a COCO json (boxes stay in the plain frame, links
     and dates are left out) and manifest.json. Whatever interrupts it, the same command with
     --resume goes on. Exit status 0: all is sealed; 1: some images were skipped, see the list; 2:
     nothing was done.
     """
+    from mmppvit.annotations.other_formats import coco_file
+    with coco_file(source_format, img_dir, ann) as path:
+        return _seal(img_dir=img_dir, ann=path, **options)
+
+
+def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, **options) -> int:
     from mmppvit.cli.console import progress_bar
     from mmppvit.sealed import seal_dataset
     from mmppvit.sealed.dry_run import plan_sealing

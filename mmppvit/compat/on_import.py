@@ -71,10 +71,17 @@ def read_jpegs_without_end(image_io: ModuleType) -> None:
     let_it_read_jpegs_without_end(image_io)
 
 
+def paste_masks(mask_head: ModuleType) -> None:
+    """Let MMDetection paste masks of objects in the padding of whole patches."""
+    from mmppvit.compat.mask_pasting import paste_beside_the_image
+    paste_beside_the_image(mask_head)
+
+
 # What happens after the module of this name has been executed.
 AFTER: dict[str, Callable[[ModuleType], None]] = {
     'mmcv.image.io': read_jpegs_without_end,
     'mmdet.apis.det_inferencer': adapt_inferencer,
+    'mmdet.models.roi_heads.mask_heads.fcn_mask_head': paste_masks,
     'mmdet.registry': add_location,
     'mmengine.utils.package_utils': find_packages,
 }

@@ -10,7 +10,7 @@ EXTRAS = dict(
     torch='mmdet', torchvision='mmdet', mmengine='mmdet', mmdet='mmdet', timm='mmdet',
     pycocotools='mmdet', safetensors='mmdet', mmcv='mmdet,lite', skimage='attacks',
     scipy='attacks', jinja2='attacks', matplotlib='attacks', onnx='onnx', onnxruntime='onnx',
-    grpc='two-party')
+    grpc='two-party', supervision='formats')
 
 
 class UserError(ValueError):

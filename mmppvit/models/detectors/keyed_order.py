@@ -183,6 +183,12 @@ def _keyed_class(detector: type[BaseDetector]) -> type[BaseDetector]:
     return type(f'KeyedOrder{detector.__name__}', (KeyedOrderMixin, detector), {})
 
 
+def _find(detector: str) -> type | None:
+    """As the config's own scope has it."""
+    with MODELS.switch_scope_and_registry(None) as registry:
+        return registry.get(detector)
+
+
 @MODELS.register_module()
 def KeyedOrder(detector: str | type | None = None, **kwargs) -> BaseDetector:  # noqa: N802
     """A detector for shuffled images: ``model = dict(type='KeyedOrder', detector='ATSS')``.
@@ -191,13 +197,14 @@ def KeyedOrder(detector: str | type | None = None, **kwargs) -> BaseDetector:  #
     interchange.
 
     Args:
-        detector (str | type): A detector of MMDetection, ``'mmdet.ATSS'`` also.
+        detector (str | type): A detector of MMDetection, ``'mmdet.ATSS'`` also, or of the project
+            whose scope the config has.
         kwargs: The detector's own arguments.
 
     Raises:
         ValueError: There is no such detector.
     """
-    found = MODELS.get(detector) if isinstance(detector, str) else detector
+    found = _find(detector) if isinstance(detector, str) else detector
     if not isinstance(found, type) or not issubclass(found, BaseDetector):
         raise ValueError(f'KeyedOrder: detector {detector!r} is not a detector of MMDetection: '
                          "name the type of the config that this one inherits, e.g. 'ATSS'")

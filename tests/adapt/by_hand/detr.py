@@ -1,0 +1,18 @@
+_base_ = ['mmdet::detr/detr_r50_8xb2-150e_coco.py', './encrypted_bccd.py']
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=8),
+    backbone=_base_.backbone,
+    neck=dict(
+        _delete_=True,
+        type='SimpleFeaturePyramid',
+        in_channels=64,
+        out_channels=256,
+        scale_factors=(.5, )),
+    bbox_head=dict(num_classes=3))
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
+optim_wrapper = dict(clip_grad=dict(max_norm=.1, norm_type=2))  # DETR has its own
+param_scheduler = [  # and no warm-up
+    dict(type='LinearLR', start_factor=.001, by_epoch=False, begin=0, end=500),
+    *_base_.param_scheduler
+]
