@@ -17,7 +17,7 @@ from mmppvit.adapt.pipeline_steps import encrypt_pipelines, kind_of, move_batch_
 from mmppvit.adapt.pixel_fields import divide_pixels
 from mmppvit.adapt.schedule import suit_schedule
 from mmppvit.adapt.scopes import name_our_scope, scope_of
-from mmppvit.adapt.sealed_data import SealedFolders, find_sealed, use_sealed
+from mmppvit.adapt.sealed_sets import SealedFolders, find_sealed, use_sealed
 from mmppvit.encryption import Scheme, check_grid
 from mmppvit.models.layers import resolve_arch
 
@@ -293,7 +293,8 @@ def _add_runtime(changes: ConfigChanges) -> None:
     imports = list((changes.get(('custom_imports', )) or {}).get('imports', ()))
     kept = [name for name in imports if not name.startswith('mmpretrain')
             or _names_mmpretrain(changes.cfg)]
-    changes.set(('custom_imports', ), dict(imports=[*kept, 'mmppvit'], allow_failed_imports=False))
+    # First: without a compiled mmcv, other projects can import mmdet.models only after it.
+    changes.set(('custom_imports', ), dict(imports=['mmppvit', *kept], allow_failed_imports=False))
     hooks = list(changes.get(('custom_hooks', )) or [])
     named = {kind_of(hook) for hook in hooks}
     new = [dict(type=name) for name in _HOOKS if name not in named]

@@ -101,3 +101,17 @@ def test_half_precision():
         *(t.bfloat16() for t in (image, offset, mask, weight)), None, 1, 1, 1)
     assert half.dtype == torch.bfloat16
     assert (half.double() - exact).abs().mean() < .2
+
+
+def test_offsets_of_a_larger_map():
+    """DyHead's, which mmcv's kernels read one after the other."""
+    image, offset, mask, weight = make(CASES[0])
+    offset, mask = torch.randn(2, 12, 9, 8).double(), torch.rand(2, 6, 9, 8).double()
+    shape = conv2d(image, weight, None, 1, 1).shape[2:]
+    count = shape[0] * shape[1]
+    expected = plain_deform_conv(
+        image, offset.flatten(1)[:, :12 * count].reshape(2, 12, *shape),
+        mask.flatten(1)[:, :6 * count].reshape(2, 6, *shape), weight, **CASES[0])
+    torch.testing.assert_close(plain_deform_conv(image, offset, mask, weight, **CASES[0]), expected)
+    with pytest.raises(ValueError, match='for an output of'):
+        plain_deform_conv(image, offset[:, :, :2], mask, weight, **CASES[0])

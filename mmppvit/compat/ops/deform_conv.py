@@ -103,7 +103,9 @@ def plain_deform_conv(input: Tensor, offset: Tensor, mask: Tensor | None, weight
     """The convolution; shapes as in :func:`deform_conv_forward`."""
     batch, channels, height, width = input.shape
     out, _, rows, columns = weight.shape
-    down, right = offset.shape[2:]
+    down, right = _output_size(input, weight, stride, padding, dilation)
+    offset = _as_kernels_read(offset, down, right)
+    mask = mask if mask is None else _as_kernels_read(mask, down, right)
     parts = input.reshape(batch * offset_groups, channels // offset_groups, height, width)
     offset = offset.reshape(batch * offset_groups, rows * columns, 2, down, right)
     y = torch.arange(down, device=input.device) * stride[0] - padding[0]
@@ -123,6 +125,28 @@ def plain_deform_conv(input: Tensor, offset: Tensor, mask: Tensor | None, weight
         kernel = weight[:, :, row, column].reshape(groups, out // groups, -1)
         result = result + torch.einsum('bgchw,gdc->bgdhw', sampled, kernel)
     return result.reshape(batch, out, down, right)
+
+
+def _output_size(input: Tensor, weight: Tensor, stride: tuple, padding: tuple,
+                 dilation: tuple) -> list[int]:
+    return [(input.shape[2 + axis] + 2 * padding[axis]
+             - dilation[axis] * (weight.shape[2 + axis] - 1) - 1) // stride[axis] + 1
+            for axis in (0, 1)]
+
+
+def _as_kernels_read(values: Tensor, down: int, right: int) -> Tensor:
+    """Offsets or masks (B, N, P, Q) of another size than the output's.
+
+    DyHead has such: mmcv's kernels take the numbers of an image one after the other, as if they
+    were (N, down, right).
+    """
+    if values.shape[2:] == (down, right):
+        return values
+    count = values.shape[1] * down * right
+    if values[0].numel() < count:
+        raise ValueError(f'offsets of {tuple(values.shape[2:])} cells for an output of '
+                         f'{(down, right)}')
+    return values.flatten(1)[:, :count].reshape(len(values), -1, down, right)
 
 
 def _gradients(convolve: Callable, inputs: tuple, grad_output: Tensor) -> list[Tensor | None]:
