@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmppvit.adapt.support_runs import PATIENCE, limited, try_config
+from mmppvit.adapt import support_runs
+from mmppvit.adapt.support_runs import limited, try_config
 from mmppvit.adapt.support_table import (
     SAMPLE,
     Row,
@@ -56,8 +57,11 @@ def spin() -> None:
         pass
 
 
-def test_limits_hold():
-    assert limited(time.sleep, 99, seconds=1 / PATIENCE, gigabytes=30.).state == 'fails'
+def test_limits_hold(monkeypatch):
+    monkeypatch.setattr(support_runs, 'PATIENCE', .2)
+    idle = limited(time.sleep, 99, seconds=1, gigabytes=30.)
+    assert (idle.state, idle.detail) == ('fails', 'takes longer than 0.2 s')
+    monkeypatch.setattr(support_runs, 'PATIENCE', 200.)  # however busy the machine is
     busy = limited(spin, seconds=1, gigabytes=30.)
     assert (busy.state, busy.detail) == ('fails', 'takes longer than 1 s of the CPU')
     assert limited(bytearray, 10, seconds=9, gigabytes=30.) == bytearray(10)
