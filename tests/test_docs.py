@@ -48,6 +48,17 @@ def test_named_files_exist(page):
     assert not missing
 
 
+def test_tests_that_are_named_exist():
+    """Each promise of SECURITY.md names what holds it."""
+    named = re.findall(r'`(tests/[\w/]+\.py)(?:::(\w+))?`', (ROOT / 'SECURITY.md').read_text())
+    assert len(named) > 20
+    missing = [f'{file}::{test}' for file, test in named if not (ROOT / file).is_file()
+               or (test and f'def {test}(' not in (ROOT / file).read_text())]
+    assert not missing
+    table = (ROOT / 'SECURITY.md').read_text().split('|---|---|')[1].split('\n\n')[0]
+    assert all('`tests/' in line for line in table.strip().splitlines())
+
+
 def test_broken_links_would_be_found(tmp_path):
     page = tmp_path / 'a.md'
     page.write_text('# One thing\n[x](#one-thing) [y](b.md) [z](#two)')

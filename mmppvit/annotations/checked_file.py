@@ -6,6 +6,7 @@ from pathlib import Path
 from mmppvit.annotations.coco_check import check_coco
 from mmppvit.annotations.findings import CheckReport
 from mmppvit.annotations.json_text import parse_json
+from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['AnnotationError', 'check_file', 'parse_coco', 'read_coco']
 
@@ -56,7 +57,7 @@ def check_file(path: str | Path) -> CheckReport:
 
 def _read(path: str | Path) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_regular(path)
     except OSError as err:
         raise FileNotFoundError(f'no annotation file {path} that can be read: {err.strerror}'
                                 ) from None

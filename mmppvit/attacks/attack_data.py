@@ -159,7 +159,7 @@ def _read_plain(folder: Path, image: SealedImage, window: tuple[float, float] | 
 
 def _sealed_pair(manifest: Manifest, image: SealedImage, plain: np.ndarray,
                  key: Key | None, compare: bool) -> Pair:
-    encrypted = decode_image(manifest.read(image))
+    encrypted = manifest.decode(image)
     if manifest.scheme.needs_protector:
         encrypted = pad_to_patches(encrypted, manifest.scheme.patch_size, manifest.pad_val)
     order = None

@@ -14,6 +14,7 @@ from mmppvit.annotations.image_frame import JsonFrame, read_frame
 from mmppvit.annotations.image_names import file_of
 from mmppvit.compat.coco_api import index_coco
 from mmppvit.sealed import check_readable
+from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['CheckedCocoDataset']
 
@@ -37,7 +38,7 @@ class CheckedCocoDataset(CocoDataset):
             AnnotationError: It cannot be used; every kind of fault is named.
             ValueError: Its categories do not fit ``metainfo``.
         """
-        data, report = parse_coco(_content(self.ann_file, self.backend_args), self.ann_file)
+        data, report = parse_coco(self._json(), self.ann_file)
         if report.remarks():
             print_log(report.remarks(), logger='current', level=logging.WARNING)
         categories = [item['name'] for item in data['categories']]
@@ -47,6 +48,9 @@ class CheckedCocoDataset(CocoDataset):
             return super().load_data_list()
         finally:
             del self.COCOAPI
+
+    def _json(self) -> bytes:
+        return _content(self.ann_file, self.backend_args)
 
     def filter_data(self) -> list[dict]:
         """Images that pass ``filter_cfg``.
@@ -122,6 +126,8 @@ class CheckedCocoDataset(CocoDataset):
 
 def _content(ann_file: str, backend_args: dict | None) -> bytes:
     try:
+        if not backend_args and '://' not in str(ann_file):
+            return read_regular(ann_file)  # a pipe would be waited for
         return get(ann_file, backend_args=backend_args)
     except FileNotFoundError:
         raise FileNotFoundError(f'no annotation file {ann_file}: set data_root and ann_file to '

@@ -1,6 +1,7 @@
 """Sealed COCO data sets."""
 from __future__ import annotations
 
+import json
 import os
 import random
 from pathlib import Path
@@ -24,6 +25,10 @@ class SealedCocoDataset(CheckedCocoDataset):
     shuffled images, augmentations that do not commute with the scheme. Every image is checked
     against its digest when it is read, by the pipeline's ``LoadSealedImage``.
 
+    The json is read once: the bytes whose digest was checked are the ones that count. Where
+    metadata is sealed, the key of ``LoadSealedImage`` opens it, in memory; evaluate with
+    ``SealedCocoMetric`` then.
+
     Args:
         data_root (str): Folder of one or several sealed data sets.
         sealed (str): The sealed data set, a folder below ``data_root``.
@@ -46,20 +51,28 @@ class SealedCocoDataset(CheckedCocoDataset):
         index = _scale_index(self.manifest, scale)
         self._folders = [image_folder(self.manifest.scales, i)
                          for i in range(len(self.manifest.scales))]
-        self.manifest.read_annotations()
+        if not self.manifest.locked:  # the pipeline's key opens it later
+            self.manifest.read_annotations()
         _check_files(self.manifest)
         super().__init__(data_root=root, ann_file=ANNOTATIONS,
                          data_prefix=dict(img=self._folders[index]), **kwargs)
         self._check_pipeline()
 
     def _check_pipeline(self) -> None:
-        steps = self.pipeline.transforms
-        seals = [step for step in steps if isinstance(step, LoadSealedImage)]
-        if not seals:
-            raise ValueError("the pipeline has no dict(type='LoadSealedImage'), which reads and "
-                             'checks sealed images: put it in place of LoadImageFromFile')
-        seals[0].check(self.manifest)
-        check_commutes(steps, self.manifest.scheme)
+        self._loader().check(self.manifest)
+        check_commutes(self.pipeline.transforms, self.manifest.scheme)
+
+    def _json(self) -> bytes:
+        """Of the manifest, which has checked it, or opens it with the pipeline's key."""
+        self._loader().check(self.manifest)
+        return json.dumps(self.manifest.read_annotations()).encode()
+
+    def _loader(self) -> LoadSealedImage:
+        for step in self.pipeline.transforms:
+            if isinstance(step, LoadSealedImage):
+                return step
+        raise ValueError("the pipeline has no dict(type='LoadSealedImage'), which reads and "
+                         'checks sealed images: put it in place of LoadImageFromFile')
 
     def _check_file(self, path: str, info: dict) -> None:
         """Nothing: ``LoadSealedImage`` looks at its digest, and its boxes are of another frame."""

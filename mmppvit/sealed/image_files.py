@@ -1,15 +1,31 @@
 """Images and names: what is read from, and written to, folders that may hold anything."""
 from __future__ import annotations
 
+import io
 import os
+import struct
+import warnings
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+import simplejpeg
+from PIL import Image
 
 __all__ = [
-    'SUFFIXES', 'decode_image', 'encode_image', 'is_safe_name', 'path_within'
+    'SUFFIXES',
+    'check_declared_size',
+    'declared_size',
+    'decode_image',
+    'encode_image',
+    'is_safe_name',
+    'path_within'
 ]
+
+_PNG, _RIFF, _JPEG = b'\x89PNG\r\n\x1a\n', b'RIFF', b'\xff\xd8'
+# A megabyte may claim 900 million pixels, which take 2.7 GB. Photos and scans have less than 16 for
+# each byte.
+_MAX_PIXELS, _PIXELS_PER_BYTE = 2**26, 16
 
 # That OpenCV reads.
 SUFFIXES = {
@@ -26,12 +42,56 @@ _ENCODERS = {
 }
 
 
+def declared_size(content: bytes) -> tuple[int, int] | None:
+    """(width, height) that the header of a PNG or lossless WebP says, without decoding it."""
+    if content[:8] == _PNG and content[12:16] == b'IHDR' and len(content) >= 33:
+        return struct.unpack_from('>II', content, 16)
+    if content[:4] == _RIFF and content[8:16] == b'WEBPVP8L' and len(content) >= 25:
+        bits = int.from_bytes(content[21:25], 'little')
+        return (bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1
+    return None
+
+
+def check_declared_size(content: bytes) -> None:
+    """Refuse a small file that claims to be a huge image, before it is decoded.
+
+    Raises:
+        OSError: It says that it has more than 2**26 pixels and more than 16 for each of its bytes.
+    """
+    if len(content) * _PIXELS_PER_BYTE >= 2**30:  # OpenCV decodes no more
+        return
+    pixels = _declared_pixels(content)
+    if pixels > max(_MAX_PIXELS, _PIXELS_PER_BYTE * len(content)):
+        raise OSError(f'it claims {pixels} pixels in {len(content)} bytes: if that is what it is, '
+                      'crop or rescale it')
+
+
+def _declared_pixels(content: bytes) -> int:
+    """What the header says; 0 if Pillow does not know it, a lower bound where it gives up."""
+    size = declared_size(content)
+    if size is not None:
+        return size[0] * size[1]
+    try:
+        if content[:2] == _JPEG:
+            height, width = simplejpeg.decode_jpeg_header(content)[:2]
+            return width * height
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as img:
+                return img.width * img.height
+    except Image.DecompressionBombError:
+        return 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    except Exception:  # Pillow raises whatever its decoders do; that a file is bad is found later
+        return 0
+
+
 def decode_image(content: bytes) -> np.ndarray:
     """uint8 (H, W, 3), BGR, turned as its EXIF says: what MMDetection's loader makes of it.
 
     Raises:
-        OSError: It is not an image.
+        OSError: It is not an image, or one that is too large for its file.
     """
+    check_declared_size(content)
     try:
         img = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # empty, or of more pixels than OpenCV takes

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed.entries import MAX_SIDE, ManifestError, SealedImage, image_folder
-from mmppvit.sealed.image_files import path_within
+from mmppvit.sealed.image_files import declared_size, decode_image, path_within
 from mmppvit.sealed.manifest_format import (
     ANNOTATIONS,
     FORMATS,
@@ -215,6 +217,21 @@ class Manifest:
                                     ) from None
         self.check_content(image, content)
         return content
+
+    def decode(self, image: SealedImage) -> np.ndarray:
+        """uint8 (H, W, 3), BGR: the file of ``image``, checked, read once and decoded.
+
+        Raises:
+            ManifestError: It is missing, was changed, or never was an image of that size.
+        """
+        content = self.read(image)
+        size = declared_size(content)  # what is much larger is not even decoded
+        try:
+            if size not in (None, image.size):
+                raise OSError('it is {}x{} and should be {}x{}'.format(*size, *image.size))
+            return decode_image(content)
+        except OSError as err:  # only if it was sealed so
+            raise ManifestError(f'{self.root / image.file} cannot be decoded: {err}') from None
 
     def read_annotations(self) -> dict:
         """The COCO json, checked; out of sealed metadata once `check_key` has opened it.

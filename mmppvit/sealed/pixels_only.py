@@ -10,23 +10,13 @@ import numpy as np
 
 from mmppvit.sealed.image_files import decode_image
 
-__all__ = ['declared_size', 'extras_of', 'metadata_of']
+__all__ = ['extras_of', 'metadata_of']
 
 # What pixels need. Everything else can carry text, a thumbnail or a place.
 _PNG_CHUNKS = {b'IHDR', b'IDAT', b'IEND'}
 _WEBP_CHUNKS = {b'VP8L'}
 _PNG, _RIFF = b'\x89PNG\r\n\x1a\n', b'RIFF'
 _RGB = 2
-
-
-def declared_size(content: bytes) -> tuple[int, int] | None:
-    """(width, height) that the header of a PNG or lossless WebP says, without decoding it."""
-    if content[:8] == _PNG and content[12:16] == b'IHDR' and len(content) >= 33:
-        return struct.unpack_from('>II', content, 16)
-    if content[:4] == _RIFF and content[8:16] == b'WEBPVP8L' and len(content) >= 25:
-        bits = int.from_bytes(content[21:25], 'little')
-        return (bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1
-    return None
 
 
 def metadata_of(content: bytes) -> list[str]:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmppvit.sealed.image_files import SUFFIXES, decode_image
+from mmppvit.sealed.image_files import SUFFIXES, check_declared_size, decode_image
 from mmppvit.sealed.jpeg_warnings import jpeg_remark, with_end
 from mmppvit.utils.regular_files import read_regular
 
@@ -84,6 +84,7 @@ def check_readable(path: str | Path) -> None:
 def _check_content(content: bytes, name: str) -> tuple[str, ...]:
     if not content:
         raise OSError('it is empty')
+    check_declared_size(content)
     if content[:2] == b'\xff\xd8':
         remark = jpeg_remark(content)
         return (remark, ) if remark else ()

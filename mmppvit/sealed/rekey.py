@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmppvit.encryption import DERIVATIONS, Key, shuffle_patches, unshuffle_patches
 from mmppvit.sealed.entries import SealedImage
-from mmppvit.sealed.image_files import decode_image, encode_image
+from mmppvit.sealed.image_files import encode_image
 from mmppvit.sealed.manifest import ANNOTATIONS, Manifest
 from mmppvit.sealed.manifest_format import VERSION, canonical
 from mmppvit.sealed.pseudonyms import name_of, pseudonym
@@ -69,7 +69,7 @@ def _moved(manifest: Manifest, image: SealedImage, old: Key, new: Key
         file = f'{file.partition("/")[0]}/{hidden}{Path(file).suffix}'
     nonce = ''
     if scheme.shuffles:
-        img = decode_image(content)
+        img = manifest.decode(image)
         order = scheme.order(old, image.file, bytes.fromhex(image.nonce), img.shape)
         img = unshuffle_patches(img, scheme.side, order)
         fresh = new.nonce(file.encode(), img)

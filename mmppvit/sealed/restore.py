@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmppvit.encryption import Key, Scheme, unshuffle_patches
-from mmppvit.sealed.image_files import decode_image, encode_image
+from mmppvit.sealed.image_files import encode_image
 from mmppvit.sealed.manifest import ANNOTATIONS, Manifest, SealedImage
 from mmppvit.utils.atomic import write_atomic
 
@@ -25,7 +25,7 @@ def check_restorable(scheme: Scheme) -> None:
 
 def restore_image(manifest: Manifest, image: SealedImage, key: Key) -> np.ndarray:
     """uint8 (H, W, 3), BGR: the plain image at the scale it was sealed at, bit for bit."""
-    img = decode_image(manifest.read(image))
+    img = manifest.decode(image)
     order = manifest.scheme.order(key, image.file, bytes.fromhex(image.nonce), img.shape)
     width, height = image.scaled
     return unshuffle_patches(img, manifest.scheme.side, order)[:height, :width]

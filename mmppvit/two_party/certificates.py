@@ -6,11 +6,13 @@ from pathlib import Path
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mmppvit.utils.atomic import write_atomic
+from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['HOST_NAME', 'channel_credentials', 'create_identity', 'fingerprint',
            'server_credentials']
@@ -57,8 +59,16 @@ def _certificate(key: ec.EllipticCurvePrivateKey, role: str) -> x509.Certificate
 
 
 def fingerprint(path: str | Path) -> str:
-    """SHA-256 of a certificate, to compare over the telephone."""
-    certificate = x509.load_pem_x509_certificate(Path(path).read_bytes())
+    """SHA-256 of a certificate, to compare over the telephone.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(read_regular(path, 2**20))
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as err:
+        raise ValueError(f'{path} is no certificate ({err}): the other party makes one with '
+                         '--init') from None
     return certificate.fingerprint(hashes.SHA256()).hex(':')
 
 

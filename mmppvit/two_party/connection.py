@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmppvit.two_party.certificates import HOST_NAME, channel_credentials
 from mmppvit.two_party.messages import MAX_MESSAGE, decode, encode
+from mmppvit.utils.printable import printable
 from mmppvit.utils.user_errors import UserError
 
 __all__ = ['METHOD', 'HostConnection', 'HostError', 'check_loopback', 'grpc_options',
@@ -95,7 +96,8 @@ class HostConnection:
         answer, found = self._until_answered(request)
         self.waited += time.monotonic() - start
         if 'error' in answer:
-            raise HostError(f'the host {self.address} refuses: {answer["error"]}')
+            raise HostError(f'the host {self.address} refuses: '
+                            f'{printable(str(answer["error"])[:1000])}')
         self._seq = seq
         return answer, found, seq
 
@@ -109,7 +111,7 @@ class HostConnection:
                 answer, tensors = decode(response)
                 if answer.get('kind') != 'retry':
                     return answer, tensors
-                reason = str(answer.get('error'))
+                reason = printable(str(answer.get('error'))[:1000])
             except grpc.RpcError as err:
                 reason = f'{err.code().name}: {err.details()}'
                 self.close()

@@ -94,7 +94,7 @@ class HostSession:
     def _handle(self, request: bytes) -> bytes:
         header, tensors = decode(request)
         method = header.get('method')
-        if method not in _METHODS:
+        if not isinstance(method, str) or method not in _METHODS:
             raise ProtocolError(f'unknown method {str(method)[:40]!r}')
         fields(header, _METHODS[method], method)
         if not _HEX.fullmatch(header['session']):

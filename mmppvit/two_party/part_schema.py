@@ -3,12 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from mmdet.models import DetDataPreprocessor
+from torch import Tensor
 
 from mmppvit.models.backbones import PEViT
+from mmppvit.models.checkpoints import differences
 from mmppvit.two_party.messages import ProtocolError, fields
 
-__all__ = ['build_backbone', 'build_preprocessor', 'check_backbone', 'check_preprocessor']
+__all__ = ['build_backbone', 'build_preprocessor', 'check_backbone', 'check_dataset_meta',
+           'check_preprocessor']
 
 _NONE = type(None)
 _BACKBONE = dict(
@@ -23,6 +27,9 @@ _PREPROCESSOR = dict(
     pad_size_divisor=(int, _NONE), pad_value=(int, float, _NONE))
 _LIMITS = dict(embed_dims=4096, num_layers=128, num_heads=128, mlp_ratio=16, patch_size=128,
                grid=64, in_channels=16, pad_size_divisor=1024)
+_MAX_NUMBER = 1e9  # and so neither NaN nor infinite
+_MAX_PARAMETERS = 2**30  # ViT-g has as many; 4 GiB
+_DATASET_META = dict(classes=(list, tuple, _NONE), palette=(list, tuple, _NONE))
 
 
 def check_backbone(spec: object) -> dict:
@@ -45,18 +52,36 @@ def check_backbone(spec: object) -> dict:
     return spec
 
 
-def build_backbone(spec: object) -> PEViT:
+def build_backbone(spec: object, weights: Mapping[str, Tensor] | None = None) -> PEViT:
     """The backbone of a spec that may come from a hostile party.
 
+    A few bytes may ask for one that no machine can hold, so it is built without memory first.
+
+    Args:
+        spec (object): Arguments of :class:`PEViT`.
+        weights (Mapping, optional): Its weights; the backbone gets them.
+
     Raises:
-        ProtocolError: It cannot be one.
+        ProtocolError: It cannot be one, has more than 2**30 parameters, or the weights are not
+            those of it.
     """
+    spec = check_backbone(spec)
     try:
-        return PEViT(**check_backbone(spec))
-    except ProtocolError:
-        raise
+        with torch.device('meta'):
+            outline = PEViT(**spec)
     except (TypeError, ValueError) as err:
         raise ProtocolError(f'the backbone cannot be built: {err}') from None
+    count = sum(p.numel() for p in outline.parameters())
+    if count > _MAX_PARAMETERS:
+        raise ProtocolError(f'a backbone of {count} parameters is more than {_MAX_PARAMETERS}')
+    if weights is None:
+        return PEViT(**spec)
+    problems = differences(weights, outline)
+    if problems:
+        raise ProtocolError('it does not fit: ' + '\n  '.join(problems))
+    backbone = PEViT(**spec)
+    backbone.load_state_dict(weights)
+    return backbone
 
 
 def check_preprocessor(spec: object) -> dict:
@@ -72,8 +97,22 @@ def check_preprocessor(spec: object) -> dict:
             _numbers(spec[name], name, (int, float))
     if any(value <= 0 for value in spec.get('std') or ()):
         raise ProtocolError('std has values that are not positive')
+    if not abs(spec.get('pad_value') or 0) <= _MAX_NUMBER:
+        raise ProtocolError('pad_value is no usable number')
     _check_limits(spec)
     return spec
+
+
+def check_dataset_meta(meta: object) -> dict:
+    """``meta`` as ``classes`` and ``palette``, if it is nothing else.
+
+    Raises:
+        ProtocolError: It has other keys or types.
+    """
+    fields(meta, _DATASET_META, 'dataset_meta')
+    if any(not isinstance(name, str) for name in meta.get('classes') or ()):
+        raise ProtocolError('dataset_meta.classes has other things than names')
+    return meta
 
 
 def build_preprocessor(spec: object) -> DetDataPreprocessor:
@@ -107,5 +146,6 @@ def _check_limits(spec: dict) -> None:
 
 def _numbers(values: list, name: str, types: tuple) -> None:
     if not 0 < len(values) <= 128 or any(
-            isinstance(x, bool) or not isinstance(x, types) for x in values):
+            isinstance(x, bool) or not isinstance(x, types) or not abs(x) <= _MAX_NUMBER
+            for x in values):
         raise ProtocolError(f'{name} is no list of 1 to 128 numbers')

@@ -107,7 +107,12 @@ class PatchStore:
         index, motion = item
         if not (0 <= index < self._len and 0 <= motion < MOTIONS):
             raise ProtocolError(f'there is no stored image {index} with motion {motion}')
-        return canonical(move_patches(self._file.get_tensor(str(index)), motion))
+        patches = self._file.get_tensor(str(index))
+        if patches.dtype != torch.uint8 or patches.ndim != 4 or not patches.numel() \
+                or patches.shape[2] != patches.shape[3]:
+            raise ProtocolError(f'stored image {index} is no patches: the file is not one of '
+                                'mmppvit owner --patches')
+        return canonical(move_patches(patches, motion))
 
     def digests(self) -> dict[bytes, tuple[int, int]]:
         """Index and motion of every image, by the digest of its patches."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmppvit.models.backbones import PEViT
 from mmppvit.two_party.connection import HostConnection, HostError, shift_port
 from mmppvit.two_party.defenses import GradientDefense
+from mmppvit.two_party.messages import ProtocolError
 from mmppvit.two_party.patch_store import (
     PatchStore,
     canonical,
@@ -244,7 +245,10 @@ class RemotePEViT(PEViT):
             tensors.update(pack_rows(self.defense(rows.float(), images), self.grad_wire, str(i)))
         answer, _, _ = self.connection.call('backward', tensors, forward=number,
                                             wire=self.grad_wire)
-        self._link.squared_norm = answer.get('squared_norm')
+        norm = answer.get('squared_norm')
+        if norm is not None and (type(norm) not in (int, float) or not 0 <= norm <= 1e300):
+            raise ProtocolError('the host sent no squared norm of gradients')
+        self._link.squared_norm = norm
 
     def take_norm(self) -> tuple[float | None, bool]:
         """Squared norm of the host's gradients, None if not finite, and whether some overflowed

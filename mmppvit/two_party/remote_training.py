@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
+from mmppvit.two_party.messages import ProtocolError
 from mmppvit.two_party.remote_optim import drive_host, optimizer_spec
 from mmppvit.two_party.remote_parallel import RemoteDataParallel
 from mmppvit.two_party.remote_pevit import RemotePEViT
@@ -76,7 +77,7 @@ class RemoteBackboneHook(Hook):
         found = backbone.connect(detector.data_preprocessor, optimizer, self._run, 0, step)
         for copy in copies:
             copy.release()
-        if step is not None and found['digest'] != self._resumed['digest']:
+        if step is not None and found.get('digest') != self._resumed['digest']:
             raise ValueError(
                 f"the host's checkpoint of step {step} is not the one that was saved with the "
                 "owner's: both have to be of the same training")
@@ -100,6 +101,8 @@ class RemoteBackboneHook(Hook):
             return
         step = checkpoint['meta']['iter']
         answer, _, _ = backbone.connection.call('save', step=step)
+        if not isinstance(answer.get('digest'), str):
+            raise ProtocolError('the host does not say what it saved')
         checkpoint['two_party'] = dict(run=self._run, step=step, digest=answer['digest'],
                                        average=bool(_emas(runner)))
 

@@ -7,6 +7,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from mmppvit.two_party.messages import MAX_MESSAGE
+
 __all__ = ['RequestJournal']
 
 _RECORD = struct.Struct('>Q32s')  # length, SHA-256
@@ -29,7 +31,9 @@ class RequestJournal:
             with open(self.path, 'rb') as file:
                 while len(prefix := file.read(_RECORD.size)) == _RECORD.size:
                     length, digest = _RECORD.unpack(prefix)
-                    record = file.read(min(length, 2**31))
+                    if length > MAX_MESSAGE:  # that much memory would be taken at once
+                        return
+                    record = file.read(length)
                     if len(record) != length or hashlib.sha256(record).digest() != digest:
                         return
                     yield record

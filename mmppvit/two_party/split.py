@@ -18,8 +18,12 @@ from mmppvit.models.backbones import PEViT
 from mmppvit.models.checkpoints import differences, load_whole
 from mmppvit.models.checkpoints.tensor_json import read_tensors, write_tensors
 from mmppvit.models.layers import resolve_arch
-from mmppvit.two_party.messages import fields
-from mmppvit.two_party.part_schema import build_backbone, build_preprocessor
+from mmppvit.two_party.messages import ProtocolError
+from mmppvit.two_party.part_schema import (
+    build_backbone,
+    build_preprocessor,
+    check_dataset_meta,
+)
 
 __all__ = ['BackboneHalf', 'HeadHalf', 'read_part', 'split_detector', 'write_part']
 
@@ -27,7 +31,6 @@ __all__ = ['BackboneHalf', 'HeadHalf', 'read_part', 'split_detector', 'write_par
 _VERSIONS = dict(backbone=(1, ), head=(2, 1), tokens=(1, ))
 _PREFIX = 'backbone.'
 _PREPROCESSING = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'pad_size_divisor', 'pad_value')
-_META = dict(classes=(list, tuple, type(None)), palette=(list, tuple, type(None)))
 
 
 def write_part(path: str | Path, kind: str, tensors: dict[str, Tensor], info: dict) -> None:
@@ -136,11 +139,13 @@ class BackboneHalf(nn.Module):
     Args:
         backbone (dict): Arguments of :class:`PEViT`.
         preprocessor (dict): Normalization and padding, arguments of ``DetDataPreprocessor``.
+        weights (dict, optional): Of the backbone; without them they are drawn.
     """
 
-    def __init__(self, backbone: dict, preprocessor: dict) -> None:
+    def __init__(self, backbone: dict, preprocessor: dict,
+                 weights: dict[str, Tensor] | None = None) -> None:
         super().__init__()
-        self.backbone = build_backbone(backbone)
+        self.backbone = build_backbone(backbone, weights)
         self.preprocessor = build_preprocessor(preprocessor)
 
     @classmethod
@@ -154,9 +159,10 @@ class BackboneHalf(nn.Module):
             ValueError: It is no backbone half.
         """
         weights, info = read_part(path, 'backbone')
-        half = cls(info.get('backbone'), info.get('preprocessor'))
-        _load(half.backbone, weights, path)
-        return half.eval()
+        try:
+            return cls(info.get('backbone'), info.get('preprocessor'), weights).eval()
+        except ProtocolError as err:
+            raise ProtocolError(f'{path}: {err}') from None
 
     @torch.no_grad()
     def forward(self, images: Sequence[np.ndarray]) -> tuple[Tensor, ...]:
@@ -192,9 +198,7 @@ class HeadHalf(nn.Module):
 
     def __init__(self, model: dict, dataset_meta: dict) -> None:
         super().__init__()
-        fields(dataset_meta, _META, 'dataset_meta')
-        if any(not isinstance(name, str) for name in dataset_meta.get('classes') or ()):
-            raise ValueError('dataset_meta.classes has other things than names')
+        check_dataset_meta(dataset_meta)
         backbone = model['backbone']
         stride = backbone.get('patch_size', 16) // backbone.get('grid', 2)
         indices = backbone.get('out_indices', -1)

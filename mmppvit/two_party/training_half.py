@@ -276,7 +276,8 @@ def _build_optimizer(spec: dict, model: nn.Module) -> torch.optim.Optimizer:
     for group in spec['groups']:
         fields(group, _GROUP, 'a parameter group')
         names = group['names']
-        if not names or any(not isinstance(n, str) or n not in left for n in names):
+        if not names or any(not isinstance(n, str) or n not in left for n in names) \
+                or len(set(names)) < len(names):
             raise ProtocolError('a parameter group names what is no parameter, or one twice')
         groups.append(dict(params=[left.pop(n) for n in names],
                            **_check_options(group['options'], allowed)))

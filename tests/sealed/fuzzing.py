@@ -1,22 +1,13 @@
-"""Hostile bytes for every parser of files: no traceback but of user errors, no hang, little memory.
+"""Hostile bytes for every parser of the owner's files: sealed sets, jsons, keys, images.
 
-    python -m tests.sealed.fuzzing --minutes 60 [--seed 0]
-
-tells how many inputs each parser was given. Inputs are valid files with bits flipped, pieces cut
-out, doubled and exchanged, numbers and names replaced, digests renewed where that is anybody's to
-do. The address space is limited to 1 GiB more than at the start.
+:mod:`tests.fuzzing` runs them. The parsers may raise ValueError and OSError, whose one line the
+command line prints, and nothing else.
 """
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import os
 import random
-import resource
-import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,28 +17,29 @@ import numpy as np
 from mmppvit.annotations import parse_coco
 from mmppvit.encryption import Key, Scheme
 from mmppvit.encryption.wrapped_keys import _read_fields
-from mmppvit.sealed import MANIFEST, Manifest, SealJob, seal_dataset
+from mmppvit.sealed import MANIFEST, Manifest, SealJob, read_plain, seal_dataset
+from mmppvit.sealed.image_files import declared_size, decode_image
 from mmppvit.sealed.journal import Journal
-from mmppvit.sealed.manifest_format import canonical
-from mmppvit.sealed.pixels_only import declared_size, metadata_of
+from mmppvit.sealed.manifest_format import SEALED_METADATA, canonical, parse_json
+from mmppvit.sealed.pixels_only import extras_of, metadata_of
 from mmppvit.sealed.pseudonyms import name_of
 from mmppvit.sealed.sealed_metadata import decrypt_stream, encrypt_stream
+from mmppvit.sealed.sources import read_sources
+from tests.hostile_bytes import bent_json, dumped, mutated
+
+__all__ = ['SealedFiles']
 
 KEY = Key(bytes(range(32)))
-PIECES = [b'', b'null', b'-1', b'1e999', b'NaN', b'[]', b'{}', b'""', b'9' * 400, b'\x00', b'\xff',
-          b'../../x', b'\x1b[2J', b'[' * 2000, b'true', b'"\\ud800"', b'1.5', b'4', b'images/']
-SLOW = 2.  # seconds
+PLAIN = [('.png', [cv2.IMWRITE_PNG_COMPRESSION, 1]), ('.jpg', []), ('.webp', []), ('.bmp', []),
+         ('.tiff', []), ('.ppm', []), ('.gif', []), ('.jp2', [])]
 
 
-class Fuzzer:
+class SealedFiles:
     """Valid files, and the parsers that they are for."""
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.folder, self.rng = folder, rng
-        (folder / 'plain').mkdir(parents=True)
-        for name in 'ab':
-            img = np.random.default_rng(ord(name)).integers(0, 256, (16, 16, 3), np.uint8)
-            cv2.imwrite(str(folder / 'plain' / f'{name}.png'), img)
+        self._draw_images()
         self.coco = json.dumps(dict(
             images=[dict(id=i, file_name=f'{n}.png', width=16, height=16)
                     for i, n in enumerate('ab')],
@@ -60,6 +52,7 @@ class Fuzzer:
         seal_dataset(self.job)
         self.manifest = json.loads((folder / 'out' / MANIFEST).read_text())
         self.image = (folder / 'out/images/a.png').read_bytes()
+        self._seal_metadata()
         self.journal = Journal(folder / 'out', (0, 1), 'x' * 64, KEY)
         with self.journal:
             self.journal.start({0: Manifest.load(folder / 'out').images[:1]})
@@ -69,112 +62,118 @@ class Fuzzer:
         self.stream = encrypt_stream(self.coco, KEY)
         self.key_text = f'mmppvit key 1\n{bytes(range(32)).hex()}\n{KEY.fingerprint}\n'.encode()
 
-    def targets(self) -> dict[str, Callable[[], None]]:
-        return dict(manifest=self.fuzz_manifest, renewed=self.fuzz_renewed_manifest,
-                    journal=self.fuzz_journal, key=self.fuzz_key, wrapped=self.fuzz_wrapped,
-                    json=self.fuzz_json, metadata=self.fuzz_metadata, image=self.fuzz_image,
-                    pseudonym=self.fuzz_pseudonym)
+    def _draw_images(self) -> None:
+        (self.folder / 'plain').mkdir(parents=True)
+        for name in 'ab':
+            img = np.random.default_rng(ord(name)).integers(0, 256, (16, 16, 3), np.uint8)
+            cv2.imwrite(str(self.folder / 'plain' / f'{name}.png'), img)
+        img = np.tile(img, (8, 8, 1))  # JPEG 2000 needs some size
+        self.plain = {suffix: cv2.imencode(suffix, img, options)[1].tobytes()
+                      for suffix, options in PLAIN if cv2.haveImageWriter(f'a{suffix}')}
+        self.plain['16.png'] = cv2.imencode('.png', img.astype(np.uint16) * 257)[1].tobytes()
 
-    def mutated(self, content: bytes) -> bytes:
-        content = bytearray(content)
-        for _ in range(self.rng.choice((1, 1, 2, 4))):
-            at = self.rng.randrange(len(content) + 1)
-            to = min(len(content), at + self.rng.choice((0, 1, 2, 8, 64)))
-            kind = self.rng.randrange(4)
-            if kind == 0 and at < len(content):
-                content[at] ^= 1 << self.rng.randrange(8)
-            elif kind == 1:
-                content[at:to] = self.rng.choice(PIECES)
-            elif kind == 2:
-                content[at:at] = content[at:to]
-            else:
-                del content[at:to]
-        return bytes(content)
+    def _seal_metadata(self) -> None:
+        job = SealJob(self.folder / 'plain', self.folder / 'hidden', Scheme('mix+shuffle', 8),
+                      self.folder / 'ann.json', KEY, seal_metadata=True)
+        seal_dataset(job)
+        self.hidden = Manifest.load(job.out)
+        content = (job.out / SEALED_METADATA).read_bytes()
+        self.hidden_json = parse_json(decrypt_stream(content, KEY))
+
+    def targets(self) -> dict[str, Callable[[], None]]:
+        """Each gives one input to one parser."""
+        return dict(
+            manifest=self.fuzz_manifest, renewed_manifest=self.fuzz_renewed_manifest,
+            journal=self.fuzz_journal, signed_journal=self.fuzz_signed_journal, key=self.fuzz_key,
+            wrapped_key=self.fuzz_wrapped_key, json=self.fuzz_json, json_values=self.fuzz_values,
+            sources=self.fuzz_sources, metadata=self.fuzz_metadata,
+            signed_metadata=self.fuzz_signed_metadata, sealed_image=self.fuzz_sealed_image,
+            plain_image=self.fuzz_plain_image, pseudonym=self.fuzz_pseudonym)
 
     def fuzz_manifest(self) -> None:
-        text = self.mutated(json.dumps(self.manifest).encode())
+        text = mutated(dumped(self.manifest), self.rng)
         (self.folder / 'out' / MANIFEST).write_bytes(text)
         Manifest.load(self.folder / 'out').check_key(KEY)
 
     def fuzz_renewed_manifest(self) -> None:
+        """Anybody can renew the digest, and whoever has the key could sign anything."""
         data = {k: v for k, v in self.manifest.items() if k not in ('digest', 'signature')}
-        data = json.loads(self.mutated(json.dumps(data).encode()))
+        data = bent_json(data, self.rng)
         if not isinstance(data, dict):
             return
         data['digest'] = hashlib.sha256(canonical(data)).hexdigest()
-        data['signature'] = self.manifest['signature']
-        (self.folder / 'out' / MANIFEST).write_text(json.dumps(data))
+        data['signature'] = KEY.mac('manifest', canonical(
+            {k: v for k, v in data.items() if k not in ('digest', 'signature')}))
+        (self.folder / 'out' / MANIFEST).write_bytes(dumped(data))
         manifest = Manifest.load(self.folder / 'out')
+        manifest.check_identity('', '', 1)
+        manifest.check_key(KEY)
         for image in manifest.images:
             manifest.read(image)
 
     def fuzz_journal(self) -> None:
-        self.journal.path.write_bytes(self.mutated(self.lines))
+        self.journal.path.write_bytes(mutated(self.lines, self.rng))
         found = self.journal.read(self.job.scheme, self.job.scales)
         assert not found.files.keys() - {0}
 
-    def fuzz_key(self) -> None:
-        key = Key.parse(self.mutated(self.key_text).decode(errors='replace'), 'key')
-        assert key.fingerprint == KEY.fingerprint
+    def fuzz_signed_journal(self) -> None:
+        head, *lines = [json.loads(line) for line in self.lines.splitlines()]
+        at = self.rng.randrange(len(lines))
+        entry = bent_json({k: v for k, v in lines[at].items() if k != 'mac'}, self.rng)
+        if isinstance(entry, dict):
+            lines[at] = entry | dict(mac=self.journal._mac(entry))
+        self.journal.path.write_bytes(b'\n'.join(map(dumped, (head, *lines))))
+        self.journal.read(self.job.scheme, self.job.scales)
 
-    def fuzz_wrapped(self) -> None:
-        text = ('mmppvit wrapped key 1\n' + json.dumps(dict(
-            kdf='scrypt', n=2**17, r=8, p=1, salt='00' * 16, nonce='00' * 12,
-            ciphertext='00' * 48, fingerprint=KEY.fingerprint)) + '\n').encode()
-        _read_fields(self.mutated(text).decode(errors='replace'), 'key')
+    def fuzz_key(self) -> None:
+        text = mutated(self.key_text, self.rng).decode(errors='replace')
+        assert Key.parse(text, 'key').fingerprint == KEY.fingerprint
+
+    def fuzz_wrapped_key(self) -> None:
+        fields = dict(kdf='scrypt', n=2**17, r=8, p=1, salt='00' * 16, nonce='00' * 12,
+                      ciphertext='00' * 48, fingerprint=KEY.fingerprint)
+        if self.rng.random() < .5:
+            fields = bent_json(fields, self.rng)
+        text = b'mmppvit wrapped key 1\n' + dumped(fields) + b'\n'
+        if self.rng.random() < .5:
+            text = mutated(text, self.rng)
+        _read_fields(text.decode(errors='replace'), 'key')
 
     def fuzz_json(self) -> None:
-        parse_coco(self.mutated(self.coco), 'json')
+        parse_coco(mutated(self.coco, self.rng), 'json')
+
+    def fuzz_values(self) -> None:
+        parse_coco(dumped(bent_json(json.loads(self.coco), self.rng)), 'json')
+
+    def fuzz_sources(self) -> None:
+        path = self.folder / 'bent.json'
+        path.write_bytes(dumped(bent_json(json.loads(self.coco), self.rng)))
+        read_sources(self.folder / 'plain', path)
 
     def fuzz_metadata(self) -> None:
-        assert decrypt_stream(self.mutated(self.stream), KEY) == self.coco
+        assert decrypt_stream(mutated(self.stream, self.rng), KEY) == self.coco
 
-    def fuzz_image(self) -> None:
-        content = self.mutated(self.image)
-        metadata_of(content)
-        declared_size(content)
+    def fuzz_signed_metadata(self) -> None:
+        """As if the key's holder had sealed anything."""
+        content = encrypt_stream(dumped(bent_json(self.hidden_json, self.rng)), KEY)
+        (self.hidden.root / SEALED_METADATA).write_bytes(content)
+        manifest = Manifest.load(self.hidden.root)
+        manifest.sealed_metadata = hashlib.sha256(content).hexdigest()
+        manifest.check_key(KEY)
+        manifest.read_annotations()
+
+    def fuzz_sealed_image(self) -> None:
+        content = mutated(self.image, self.rng)
+        if metadata_of(content) or declared_size(content) != (8, 8):
+            return
+        extras_of(content, decode_image(content))
+
+    def fuzz_plain_image(self) -> None:
+        suffix = self.rng.choice(list(self.plain))
+        path = self.folder / f'bent{suffix}'
+        path.write_bytes(mutated(self.plain[suffix], self.rng))
+        read_plain(path)
 
     def fuzz_pseudonym(self) -> None:
-        name_of(KEY, self.mutated(b'mfrggzdfmztwq2lkmfrggzdfmztwq2lk').decode(errors='replace'),
-                '', '')
-
-
-def fuzz(minutes: float, seed: int, most: int | None = None) -> Counter:
-    """Inputs given to each parser until the time is over.
-
-    Raises:
-        Exception: What is no error of the user's.
-    """
-    counts = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        fuzzer = Fuzzer(Path(folder), random.Random(seed))
-        targets = list(fuzzer.targets().items())
-        end = time.monotonic() + 60 * minutes
-        while time.monotonic() < end and (most is None or counts.total() < most):
-            for name, target in targets:
-                start = time.monotonic()
-                try:
-                    target()
-                except (ValueError, RecursionError) as err:
-                    # json.loads in this file may give up at depth; parsers of the package may not.
-                    if isinstance(err, RecursionError) and name != 'renewed':
-                        raise
-                counts[name] += 1
-                assert time.monotonic() - start < SLOW, f'{name} hangs'
-    return counts
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--minutes', type=float, default=1)
-    parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
-    used = int(Path('/proc/self/statm').read_text().split()[0]) * os.sysconf('SC_PAGE_SIZE')
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, ) * 2)
-    counts = fuzz(args.minutes, args.seed)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f'{counts.total()} inputs, seed {args.seed}, peak memory {peak} MiB: {dict(counts)}')
-
-
-if __name__ == '__main__':
-    main()
+        name = mutated(b'mfrggzdfmztwq2lkmfrggzdfmztwq2lk', self.rng).decode(errors='replace')
+        name_of(KEY, name, '', '')

@@ -3,13 +3,16 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
-from mmppvit.sealed.image_files import SUFFIXES
+from mmppvit.sealed.image_files import SUFFIXES, check_declared_size
 from mmppvit.sealed.plain_images import check_readable, list_folder, read_plain
 
 RNG = np.random.default_rng(0)
@@ -182,3 +185,51 @@ def test_files_that_may_not_be_read(tmp_path):
     path = _write(tmp_path, _encoded('.png'))
     path.chmod(0)
     assert 'Permission' in _reason(path)
+
+
+# --- small files that claim to be huge -----------------------------------------------------------
+
+
+def _claiming(side: int) -> bytes:
+    """A PNG of a few bytes that says it has ``side`` x ``side`` pixels."""
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack('>I', len(content)) + kind + content + struct.pack(
+            '>I', zlib.crc32(kind + content))
+
+    head = struct.pack('>II5B', side, side, 8, 2, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(
+        b'IDAT', zlib.compress(bytes(2**20))) + chunk(b'IEND', b'')
+
+
+def _claiming_jpeg(side: int) -> bytes:
+    content = bytearray(_encoded('.jpg'))
+    at = content.index(b'\xff\xc0')
+    content[at + 5:at + 9] = struct.pack('>HH', side, side)
+    return bytes(content)
+
+
+def _claiming_bmp(side: int) -> bytes:
+    content = bytearray(_encoded('.bmp'))
+    content[18:26] = struct.pack('<ii', side, side)
+    return bytes(content)
+
+
+@pytest.mark.parametrize('content', [_claiming(30_000), _claiming_jpeg(30_000),
+                                     _claiming_bmp(30_000)], ids=['png', 'jpeg', 'bmp'])
+def test_what_claims_to_be_huge_is_not_decoded(tmp_path, monkeypatch, content):
+    """900 million pixels would take 2.7 GB."""
+    path = _write(tmp_path, content)
+    for decoder in ((cv2, 'imdecode'), (cv2, 'imread'), (Image.Image, 'load'),
+                    (simplejpeg, 'decode_jpeg')):
+        monkeypatch.setattr(*decoder, lambda *_: 1 / 0)
+    with pytest.raises(OSError, match=r'it claims .* pixels in .* bytes'):
+        read_plain(path)
+    with pytest.raises(OSError, match=r'it claims .* pixels in .* bytes'):
+        check_readable(path)
+
+
+def test_large_images_of_large_files_are_read():
+    check_declared_size(_claiming(8192))  # 2**26 pixels are taken of any file
+    with pytest.raises(OSError, match='claims'):
+        check_declared_size(_claiming(8193))
+    check_declared_size(_claiming(8193) + bytes(8193**2 // 16))

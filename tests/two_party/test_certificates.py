@@ -1,9 +1,12 @@
 """Owner and host talk to each other, over TLS, and to nobody else."""
 from __future__ import annotations
 
+import base64
 import shutil
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from mmppvit.two_party.certificates import channel_credentials, create_identity, fingerprint
 from mmppvit.two_party.connection import HostConnection, HostError
@@ -75,3 +78,16 @@ def test_rates_are_limited():
     assert limit.allows(600)
     assert not limit.allows(600)
     assert limit.allows(300)
+
+
+def test_what_is_no_certificate(tmp_path):
+    path = create_identity(tmp_path, 'host')
+    der = bytearray(x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(
+        serialization.Encoding.DER))
+    der[der.index(b'\xa0\x03\x02\x01') + 4] = 106  # its version
+    text = base64.encodebytes(der)
+    for content in (b'', b'x', b'-----BEGIN CERTIFICATE-----\n' + text +
+                    b'-----END CERTIFICATE-----\n'):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match='is no certificate'):
+            fingerprint(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 import errno
 import random
 import re
+import struct
+import tracemalloc
 
 import pytest
 import torch
@@ -331,12 +333,34 @@ def test_too_many_forward_passes(owner):
     dict(optimizer=dict(type='AdamW', groups=[dict(names=[], options={})])),
     dict(optimizer=dict(type='AdamW', groups=[dict(names=['x'], options={})])),
     dict(optimizer=dict(type='SGD', groups=[dict(names=[{}], options={})])),
+    dict(optimizer=dict(type='SGD', groups=[dict(names=['norm.bias'] * 2, options={})])),
+    dict(backbone=dict(BACKBONE, init_cfg=dict(type='Pretrained', checkpoint='x'))),
+    dict(backbone=dict(BACKBONE, _delete_=True)), dict(custom_imports=dict(imports=['os'])),
     dict(seed='0'), dict(more=1)])
 def test_sessions_that_are_refused(tmp_path, change):
     host = HostSession(tmp_path)
     request = encode(dict(method='open', session=SESSION, seq=0, run=RUN, spec=_spec(**change)))
     assert decode(host.handle(request))[0]['kind'] == 'refused'
     assert host.half is None
+
+
+@pytest.mark.parametrize('method', [['open'], {}, None, 1, {'type': 'os.system'}])
+def test_methods_that_are_no_names(owner, method):
+    """They are refused, and are no fault of the host that it would start anew after."""
+    answer = decode(owner.host.handle(owner.request(method)))[0]
+    assert answer['kind'] == 'refused'
+    assert 'unknown method' in answer['error']
+
+
+def test_a_journal_that_claims_a_huge_request_takes_no_memory(owner):
+    path = owner.host._journal.path
+    path.write_bytes(struct.pack('>Q32s', 2**62, b'') + bytes(100))
+    assert list(RequestJournal(path).read()) == []
+    path.write_bytes(struct.pack('>Q32s', 2**31, b'') + bytes(100))
+    tracemalloc.start()
+    assert RequestJournal(path).size == 0
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
 
 
 VALUES = st.recursive(

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.two_party.export_patches import export_patches
@@ -18,6 +19,16 @@ def store(tmp_path):
               for i in range(3)]
     write_store(tmp_path / 'patches.safetensors', images, 8)
     return PatchStore(tmp_path / 'patches.safetensors'), images
+
+
+@pytest.mark.parametrize('patches', [
+    np.zeros((2, 3, 8, 8), np.float32), np.zeros(3, np.uint8), np.zeros((0, 3, 8, 8), np.uint8),
+    np.zeros((2, 3, 8, 4), np.uint8)])
+def test_files_of_other_tensors_are_refused(tmp_path, patches):
+    path = tmp_path / 'patches.safetensors'
+    path.write_bytes(save({'0': patches}))
+    with pytest.raises(ProtocolError, match='is no patches'):
+        PatchStore(path).get([0, 0])
 
 
 def test_every_flip_and_turn_is_found(store):

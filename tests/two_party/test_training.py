@@ -224,6 +224,30 @@ def test_hostile_hosts(tmp_path, answer):
             backbone(torch.zeros(1, 3, 16, 24))
 
 
+@pytest.mark.parametrize('norm', ['x', -1, True, [1], {'type': 'os.system'}])
+def test_a_host_that_sends_no_norm(tmp_path, norm):
+    from mmppvit.two_party.messages import ProtocolError
+    with host(tmp_path) as address:
+        backbone = _connected(address)
+        backbone.connection.call = lambda *args, **kwargs: (dict(squared_norm=norm), {}, 1)
+        with pytest.raises(ProtocolError, match='squared norm'):
+            backbone.send_gradients(1, [torch.ones(2, 8)], [])
+
+
+def test_what_a_host_says_is_printable(tmp_path):
+    from mmppvit.two_party.messages import encode
+
+    class Hostile:
+        @staticmethod
+        def handle(request):
+            return encode(dict(error='\x1b[2J' * 10_000))
+
+    with host(tmp_path, session=Hostile()) as address, pytest.raises(HostError) as caught:
+        _connected(address)
+    assert '\x1b' not in str(caught.value)
+    assert len(str(caught.value)) < 10_000
+
+
 def test_plaintext_stays_on_this_machine():
     backbone = RemotePEViT(host='example.com:1', arch='tiny')
     from mmdet.models import DetDataPreprocessor

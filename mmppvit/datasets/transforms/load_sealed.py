@@ -14,7 +14,6 @@ from mmdet.structures.bbox import autocast_box_type
 from mmppvit.datasets.transforms.shuffle_transforms import load_key
 from mmppvit.encryption import Key
 from mmppvit.sealed import MANIFEST, Manifest, ManifestError, SealedImage
-from mmppvit.sealed.image_files import decode_image
 
 __all__ = ['LoadSealedAnnotations', 'LoadSealedImage', 'PackSealedInputs', 'ReadSeal',
            'open_manifest']
@@ -96,6 +95,10 @@ class LoadSealedImage(BaseTransform):
         if self.key is not None and manifest is not self._checked:
             manifest.check_key(self.key)  # a key that is given means a manifest that it signed
             self._checked = manifest
+        if manifest.sealed_metadata is not None and self.key is None:
+            raise ManifestError(f'the metadata of {manifest.root} is sealed under the key of '
+                                f'fingerprint {manifest.key["fingerprint"]}: give it with '
+                                f"dict(type='{type(self).__name__}', key_file=...)")
         if not manifest.scheme.shuffles:
             return None
         if self.key is None:
@@ -113,10 +116,7 @@ class LoadSealedImage(BaseTransform):
         manifest = open_manifest(_find_root(os.path.dirname(path)))
         key = self.check(manifest)
         image = _entry(manifest, path)
-        try:
-            img = decode_image(manifest.read(image))
-        except OSError as err:  # only if it was sealed so
-            raise ManifestError(f'{path} cannot be decoded: {err}') from err
+        img = manifest.decode(image)
         scheme, shape = manifest.scheme, img.shape
         factor = tuple(scale / scheme.grid for scale in image.scale_factor)
         results.update(
