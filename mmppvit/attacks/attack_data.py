@@ -13,7 +13,6 @@ from mmppvit.attacks.attackers.interface import Pair
 from mmppvit.attacks.attackers.known_scene import photograph_again
 from mmppvit.encryption import Key, Scheme, pad_to_patches, unshuffle_patches
 from mmppvit.sealed import Manifest, SealedImage, read_plain
-from mmppvit.sealed.image_files import decode_image
 
 __all__ = ['AttackData', 'load_attack_data']
 
