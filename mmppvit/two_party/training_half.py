@@ -295,6 +295,8 @@ def _check_options(options: object, allowed: dict) -> dict:
     fields(options, allowed, 'options of the optimizer')
     checked = {}
     for key, value in options.items():
+        if value is None:
+            continue  # as if it were not there
         if key == 'betas' and (len(value) != 2 or any(
                 isinstance(b, bool) or not isinstance(b, (int, float)) or not 0 <= b < 1
                 for b in value)):

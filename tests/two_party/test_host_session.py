@@ -344,6 +344,16 @@ def test_sessions_that_are_refused(tmp_path, change):
     assert host.half is None
 
 
+def test_options_that_are_none_count_as_left_out(tmp_path):
+    host = HostSession(tmp_path)
+    spec = _spec()
+    spec['optimizer']['groups'][0]['options'] = dict(lr=.01, betas=None, eps=None, amsgrad=None)
+    answer = decode(host.handle(encode(dict(
+        method='open', session=SESSION, seq=0, run=RUN, spec=spec))))[0]
+    assert 'error' not in answer
+    assert host.half.optimizer.param_groups[0]['eps'] == 1e-8
+
+
 @pytest.mark.parametrize('method', [['open'], {}, None, 1, {'type': 'os.system'}])
 def test_methods_that_are_no_names(owner, method):
     """They are refused, and are no fault of the host that it would start anew after."""
