@@ -18,7 +18,7 @@ from mmppvit.sealed.sources import (
 
 IMAGE = dict(id=1, file_name='a.jpg', width=4, height=3)
 BOX = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 1, 1], area=1, iscrowd=0,
-           segmentation=dict(size=[3, 4], counts='0'))
+           segmentation=dict(size=[3, 4], counts='<'))
 
 
 @pytest.mark.parametrize(('names', 'expected'), [
