@@ -90,15 +90,15 @@ def _pipelines(dataset) -> Iterator[tuple[list, bool]]:
 
 def _branches(steps: list) -> Iterator[tuple[list, bool]]:
     packs = any(type(step).__name__.startswith('Pack') for step in steps)
-    for step in steps:
+    for index, step in enumerate(steps):
         name = type(step).__name__
-        if name == 'TestTimeAug':
+        if name == 'TestTimeAug':  # what comes before may have encrypted
             for way in step.subroutines:
-                yield from _branches(list(way.transforms))
+                yield from _branches([*steps[:index], *way.transforms])
         elif name == 'MultiBranch':
             for branch in step.branch_pipelines.values():
                 inner = list(branch.transforms)
-                whole = [*steps[:steps.index(step)], *inner]
+                whole = [*steps[:index], *inner]
                 yield whole, any(type(s).__name__.startswith('Pack') for s in inner)
     yield steps, packs
 
