@@ -8,7 +8,7 @@ from pathlib import Path
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmppvit.engine.optim import use_amp
 from mmppvit.evaluation.dump_results import DumpDetResultsLessOrder
@@ -55,9 +55,21 @@ def resume_from(cfg: Config, resume: str | None) -> None:
     """Let ``cfg`` go on from a checkpoint, or from the latest one in its work folder ('auto')."""
     if resume:
         cfg.resume = True
-        cfg.load_from = None if resume == 'auto' else resume
+        cfg.load_from = _moved_checkpoint(cfg.work_dir) if resume == 'auto' else resume
         if resume != 'auto':
             _check_checkpoint(resume)
+
+
+def _moved_checkpoint(work_dir: str) -> str | None:
+    """The latest checkpoint, if its folder was moved: MMEngine wrote down where it once lay."""
+    latest = find_latest_checkpoint(work_dir)
+    if latest is None or os.path.exists(latest):
+        return None  # MMEngine finds it
+    here = os.path.join(work_dir, os.path.basename(latest))
+    if not os.path.isfile(here):
+        raise FileNotFoundError(f'{work_dir}/last_checkpoint names {latest}, which is not there, '
+                                f'nor is {here}: name a checkpoint after --resume')
+    return here
 
 
 def evaluation_runner(config: str, checkpoint: str, *, cfg_options: Iterable[str] = (),
