@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
-import multiprocessing
 import resource
 import time
 from pathlib import Path
+
+from own_process import result_of, started
 
 CONFIG = 'two_party/atss_pevit-tiny_mix-center_bccd'
 FIELDS = ('config', 'link', 'wire', 'images_per_s', 'bytes_up', 'bytes_down', 'waiting',
@@ -110,15 +111,6 @@ def own(pipe, config: str, folder: Path, port: int | None, wire: str, iterations
         owner_peak_mib=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)))
 
 
-def started(run, *args):
-    """A process, and what it sends first."""
-    context = multiprocessing.get_context('spawn')
-    ours, theirs = context.Pipe()
-    process = context.Process(target=run, args=(theirs, *args))
-    process.start()
-    return process, ours.recv()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--config', default=CONFIG)
@@ -140,8 +132,7 @@ def main() -> None:
             if link == 'slow':
                 process, port = started(forward, port, args.delay / 1000, args.mbit * 1e6 / 8)
                 running.append(process)
-            owner, row = started(own, args.config, folder / 'owner', port, wire, args.iterations)
-            owner.join()
+            row = result_of(own, args.config, folder / 'owner', port, wire, args.iterations)
             for process in running:
                 process.kill()
             rows.append(dict(row, config=args.config, link=link, wire=wire))

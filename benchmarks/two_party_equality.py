@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import multiprocessing
 from pathlib import Path
+
+from own_process import result_of
 
 CONFIG = 'two_party/atss_pevit-tiny_mix-center_light_bccd'
 RUNS = ('single', 'sorted', 'two-party', 'single, float64', 'sorted, float64')
@@ -78,21 +79,6 @@ def train(pipe, name: str, args: argparse.Namespace, folder: Path) -> None:
     pipe.send(rows)
 
 
-def run(name: str, args: argparse.Namespace) -> list[tuple[float, float]]:
-    """In a process of its own."""
-    context = multiprocessing.get_context('spawn')
-    ours, theirs = context.Pipe()
-    folder = args.work_dir / name.replace(', ', '_')
-    (folder / 'owner').mkdir(parents=True, exist_ok=True)
-    process = context.Process(target=train, args=(theirs, name, args, folder))
-    process.start()
-    theirs.close()
-    try:
-        return ours.recv()
-    finally:
-        process.join()
-
-
 def difference(one: list, other: list, count: int) -> tuple[float, float]:
     """Largest relative differences of the first ``count`` iterations."""
     return tuple(max(abs(x[i] - y[i]) / abs(x[i]) for x, y in zip(
@@ -110,7 +96,9 @@ def main() -> None:
     args = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {}
     for name in args.runs:
-        found[name] = run(name, args)
+        folder = args.work_dir / name.replace(', ', '_')
+        (folder / 'owner').mkdir(parents=True, exist_ok=True)
+        found[name] = result_of(train, name, args, folder)
         for one, other in PAIRS:
             if name in (one, other) and {one, other} <= set(found):
                 report(one, other, found, args.iterations)

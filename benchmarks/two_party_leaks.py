@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import multiprocessing
 import os
 import shutil
 import time
 from pathlib import Path
+
+from own_process import result_of
 
 CONFIG = 'two_party/atss_pevit-tiny_mix-center_light_bccd'
 # No convolution sees more than one token: 1x1 everywhere, and no level coarser than the tokens.
@@ -134,17 +135,11 @@ def attack(record: Path, cfg) -> dict:
 
 def run(name: str, args: argparse.Namespace) -> dict:
     """A setting in a process of its own."""
-    context = multiprocessing.get_context('spawn')
-    ours, theirs = context.Pipe()
     folder = args.work_dir / name.replace(' ', '_').replace(',', '')
     (folder / 'owner').mkdir(parents=True, exist_ok=True)
-    process = context.Process(target=measure, args=(theirs, name, args, folder))
-    process.start()
-    theirs.close()
     try:
-        return ours.recv()
+        return result_of(measure, name, args, folder)
     finally:
-        process.join()
         if not args.keep:
             shutil.rmtree(folder)
 

@@ -84,7 +84,7 @@ def adapt_stock(cfg: str | Config,
         patch_size (int, optional): Side of a patch of the plain image in pixels; 16.
         grid (int, optional): Sub-patches per side that are mixed into one; 2, and 1 for
             'shuffle', which does not mix.
-        key_file (str, optional): For schemes that shuffle.
+        key_file (str, optional): For schemes that shuffle, and for sealed metadata.
         center_strength (float, optional): Share of each patch's mean that centering takes away;
             all of it, 1, if not given.
         pretrained (str, optional): File with weights of a ViT for the backbone.
@@ -103,7 +103,7 @@ def adapt_stock(cfg: str | Config,
     stock = load_stock(cfg)
     changes = ConfigChanges(stock.to_dict())
     given = dict(scheme=scheme, patch_size=patch_size, grid=grid, center_strength=center_strength)
-    folders = None if sealed is None else find_sealed(sealed)
+    folders = None if sealed is None else find_sealed(sealed, key_file)
     chosen = _chosen(**given) if folders is None else _as_sealed(folders.scheme, given)
     with scope_of(stock) as scope:
         _adapt(changes, chosen, folders, arch, key_file, pretrained, keep_backbone)
@@ -130,7 +130,7 @@ def _adapt(changes: ConfigChanges, chosen: Scheme, folders: SealedFolders | None
     if folders is None:
         _encrypt_data(changes, chosen, key_file)
     else:
-        use_sealed(changes, folders, key_file)
+        use_sealed(changes, folders)
     _add_runtime(changes)
 
 

@@ -1,7 +1,6 @@
 """A config's data replaced by sealed data sets, of which the plain images are not there."""
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from mmppvit.adapt.commuting_steps import SealedSteps
 from mmppvit.adapt.config_changes import CannotAdapt, ConfigChanges, walk_dicts
 from mmppvit.adapt.pipeline_steps import is_pipeline, kind_of, trains
+from mmppvit.datasets.transforms.shuffle_transforms import load_key
 from mmppvit.encryption import Scheme
 from mmppvit.sealed import ANNOTATIONS, MANIFEST, Manifest
 
@@ -25,22 +25,22 @@ class SealedFolders:
     Args:
         train (Manifest): What is trained on.
         val (Manifest, optional): What is validated and tested on.
+        key_file (str, optional): Of their key, for shuffled images and sealed metadata.
 
     Raises:
         CannotAdapt: A detector cannot be trained on them.
+        ManifestError: The key did not sign them.
     """
 
-    def __init__(self, train: Manifest, val: Manifest | None) -> None:
-        self.train, self.val = train, val
+    def __init__(self, train: Manifest, val: Manifest | None, key_file: str | None) -> None:
+        self.train, self.val, self.key_file = train, val, key_file
         for manifest in filter(None, (train, val)):
-            if manifest.sealed_metadata is not None:
-                raise CannotAdapt(f'{manifest.root} has sealed metadata, so MMDetection cannot '
-                                  'read its boxes: seal it without --seal-metadata')
+            _open(manifest, key_file)
             if manifest.scheme.needs_protector:
                 raise CannotAdapt(f'{manifest.root} was sealed by a learned protector, for a '
                                   'detector that stays as it is: docs/learned-protection.md says '
                                   'how to train and run that')
-            if manifest.annotations is None:
+            if manifest.annotations is None and manifest.sealed_metadata is None:
                 raise CannotAdapt(f'{manifest.root} was sealed without annotations: seal it with '
                                   '--ann')
         if val is not None and val.scheme != train.scheme:
@@ -53,29 +53,41 @@ class SealedFolders:
 
     def classes(self) -> tuple[str, ...]:
         """Names of the classes of the training set."""
-        content = json.loads((self.train.root / ANNOTATIONS).read_text())
-        return tuple(item['name'] for item in content['categories'])
+        return tuple(item['name'] for item in self.train.read_annotations()['categories'])
 
 
-def find_sealed(folder: str | Path) -> SealedFolders:
+def _open(manifest: Manifest, key_file: str | None) -> None:
+    """Check the key that is given, which opens sealed metadata; refuse where one is missing."""
+    if key_file is not None:
+        manifest.check_key(load_key(key_file))
+    elif manifest.scheme.shuffles or manifest.sealed_metadata is not None:
+        what = 'is shuffled' if manifest.scheme.shuffles else 'has sealed metadata'
+        raise CannotAdapt(f'{manifest.root} {what}: give its key with --key-file')
+
+
+def find_sealed(folder: str | Path, key_file: str | None = None) -> SealedFolders:
     """Sealed data sets in ``folder``, or below it as train* and val* or test*.
 
+    Args:
+        folder (str | Path): It.
+        key_file (str, optional): Of their key, for shuffled images and sealed metadata.
+
     Raises:
-        CannotAdapt: There is none, or one cannot be trained on.
-        ManifestError: One is not valid.
+        CannotAdapt: There is none, one cannot be trained on, or the key is missing.
+        ManifestError: One is not valid, or the key did not sign it.
     """
     folder = Path(folder)
     if (folder / MANIFEST).is_file():
         beside = _below(folder.parent, ('val', 'test'))
         if beside is not None and beside.resolve() == folder.resolve():
             beside = None
-        return SealedFolders(Manifest.load(folder), beside and Manifest.load(beside))
+        return SealedFolders(Manifest.load(folder), beside and Manifest.load(beside), key_file)
     train = _below(folder, ('train', ))
     if train is None:
         raise CannotAdapt(f'{folder} has no {MANIFEST}, and no folder train* with one: name what '
                           '`mmppvit seal` wrote, or the folder that has train and val')
     val = _below(folder, ('val', 'test'))
-    return SealedFolders(Manifest.load(train), val and Manifest.load(val))
+    return SealedFolders(Manifest.load(train), val and Manifest.load(val), key_file)
 
 
 def _below(folder: Path, names: tuple[str, ...]) -> Path | None:
@@ -86,29 +98,26 @@ def _below(folder: Path, names: tuple[str, ...]) -> Path | None:
     return None
 
 
-def use_sealed(changes: ConfigChanges, sealed: SealedFolders, key_file: str | None) -> None:
+def use_sealed(changes: ConfigChanges, sealed: SealedFolders) -> None:
     """Replace data sets, pipelines, evaluators and class counts.
 
     Args:
         changes (ConfigChanges): Of the config.
         sealed (SealedFolders): What is trained and validated on.
-        key_file (str, optional): Of the key, for shuffled images.
 
     Raises:
-        CannotAdapt: A step or an annotation has no counterpart, or the key is missing.
+        CannotAdapt: A step or an annotation has no counterpart.
     """
-    if sealed.scheme.shuffles and key_file is None:
-        raise CannotAdapt(f'{sealed.train.root} is shuffled: give its key with --key-file')
     masks = any(node.get('with_mask') for _, node in
                 walk_dicts(changes.get(('train_dataloader', ))) if 'Load' in kind_of(node))
-    steps = SealedSteps(sealed.scheme, key_file, _mosaic_scale(sealed.train), changes.note)
+    steps = SealedSteps(sealed.scheme, sealed.key_file, _mosaic_scale(sealed.train), changes.note)
     _translate_pipelines(changes, steps)
     _translate_switches(changes)
     old = _count_classes(changes)
     _set_classes(changes, old, len(sealed.classes()))
     for name in _LOADERS:
         _replace_loader(changes, name, sealed)
-    _replace_evaluators(changes, sealed.val, masks)
+    _replace_evaluators(changes, sealed, masks)
 
 
 def _mosaic_scale(manifest: Manifest) -> tuple[int, int]:
@@ -212,7 +221,8 @@ def _set_classes(changes: ConfigChanges, old: int | None, new: int) -> None:
             changes.set((*path, 'class_weight'), [*[weights[0]] * new, weights[-1]])
 
 
-def _replace_evaluators(changes: ConfigChanges, val: Manifest | None, masks: bool) -> None:
+def _replace_evaluators(changes: ConfigChanges, sealed: SealedFolders, masks: bool) -> None:
+    val = sealed.val
     if val is None:
         return
     for name in ('val_evaluator', 'test_evaluator'):
@@ -224,5 +234,9 @@ def _replace_evaluators(changes: ConfigChanges, val: Manifest | None, masks: boo
         else:
             metric = dict(type='CocoMetric', metric=['bbox', 'segm'] if masks else 'bbox')
             changes.note(f'{name} became CocoMetric')
-        metric['ann_file'] = str(val.root / ANNOTATIONS)
+        if val.sealed_metadata is None:
+            metric['ann_file'] = str(val.root / ANNOTATIONS)
+        else:
+            metric.pop('ann_file', None)
+            metric.update(type='SealedCocoMetric', sealed=str(val.root), key_file=sealed.key_file)
         changes.set((name, ), metric)

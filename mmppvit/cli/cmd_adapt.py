@@ -32,7 +32,8 @@ mmppvit adapt my_stock_config.py --sealed sealed --key-file owner.key -o sealed_
 @click.option('--sealed', type=PathType(), metavar='DIR',
               help='A sealed data set, or a folder that has train* and val* or test*: they say '
               'scheme and sizes themselves.')
-@click.option('--key-file', type=PathType(), metavar='FILE', help='For schemes that shuffle.')
+@click.option('--key-file', type=PathType(), metavar='FILE',
+              help='For schemes that shuffle, and for sealed metadata.')
 @click.option('--weights', metavar='FILE', help='Of a ViT, for the backbone.')
 @click.option('--keep-backbone', is_flag=True,
               help='Keep the stock backbone, on images that are mixed in order.')

@@ -53,6 +53,11 @@ mmppvit seal ... --dry-run                                         # check, writ
 @click.option('--scale', 'scales', cls=Many, metavar='WxH...',
               help='Fit images into this size, as Resize(keep_ratio=True) does; several for '
               'multi-scale training; default: as they are.')
+@click.option('--padding', type=click.Choice(['fit', 'mirror', 'zero']),
+              help='Of images that are no whole patches. fit: rescale them to whole patches, so '
+              'that nothing marks the border (default of mix+shuffle and mix+center+shuffle); '
+              'mirror: add their mirrored border and keep all pixels (default of the others); '
+              'zero: add black.')
 @click.option('--format', 'image_format', type=click.Choice(['png', 'webp']), default='png',
               help='Both lossless: png (default) is stored, fast to write and read; webp is half '
               'as large and very slow to write.')
@@ -109,7 +114,7 @@ def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, **option
 def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, out: Path,
              ann: Path | None, image_format: str, key_source, name: str | None, role: str,
              counter: int, pseudonyms: bool, seal_metadata: bool,
-             window: tuple[float, float] | None, **options):
+             window: tuple[float, float] | None, padding: str | None, **options):
     """The :class:`mmppvit.sealed.SealJob` that the options ask for."""
     from mmppvit.cli.console import parse_shard, parse_size
     from mmppvit.encryption.schemes.from_options import (
@@ -130,7 +135,7 @@ def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, ou
         scales=tuple(map(parse_size, scales)) or (None, ), image_format=image_format,
         shard=parse_shard(shard), window=window,
         name=_default_name(out) if name is None else name, role=role, counter=counter,
-        pseudonyms=pseudonyms, seal_metadata=seal_metadata)
+        pseudonyms=pseudonyms, seal_metadata=seal_metadata, padding=padding)
 
 
 def _default_name(out: Path) -> str:

@@ -63,8 +63,8 @@ def resume_from(cfg: Config, resume: str | None) -> None:
 def _moved_checkpoint(work_dir: str) -> str | None:
     """The latest checkpoint, if its folder was moved: MMEngine wrote down where it once lay."""
     latest = find_latest_checkpoint(work_dir)
-    if latest is None or os.path.exists(latest):
-        return None  # MMEngine finds it
+    if latest is None or '://' in latest or os.path.exists(latest):
+        return None  # MMEngine finds it, in a bucket too
     here = os.path.join(work_dir, os.path.basename(latest))
     if not os.path.isfile(here):
         raise FileNotFoundError(f'{work_dir}/last_checkpoint names {latest}, which is not there, '

@@ -35,8 +35,9 @@ class SealJob:
         name, role (str): What the set is called and what it is for; signed with the rest.
         counter (int): The least that the manifest gets; one more than before if a finished set is
             resumed and changes.
-        padding (str): Of images that are no whole patches: 'mirror', or 'zero' as in sets that
-            were sealed before manifests had a version 4.
+        padding (str, optional): Of images that are no whole patches: 'mirror'; 'fit', which
+            rescales them to whole patches instead, so that no patch shows that it lay at the
+            border; 'zero', as in sets sealed before manifests had a version 4. None: see `border`.
         pseudonyms (bool): Files get names that only the key's holder can turn back.
         seal_metadata (bool): Boxes, names and sizes are encrypted; implies ``pseudonyms``.
     """
@@ -52,7 +53,7 @@ class SealJob:
     name: str = ''
     role: str = ''
     counter: int = 1
-    padding: str = 'mirror'
+    padding: str | None = None
     pseudonyms: bool = False
     seal_metadata: bool = False
 
@@ -62,7 +63,7 @@ class SealJob:
             raise ValueError('pseudonyms and sealed metadata need a key: --key-file')
         if self.image_format not in FORMATS:
             raise ValueError(f'format {self.image_format!r} is none of {FORMATS}')
-        if self.padding not in PADDINGS:
+        if self.padding not in (None, *PADDINGS):
             raise ValueError(f'padding {self.padding!r} is none of {PADDINGS}')
         check_label('name', self.name)
         check_label('role', self.role)
@@ -93,9 +94,18 @@ class SealJob:
             raise ValueError('--center-strength 0 takes nothing away: leave center out of --scheme')
 
     @property
+    def border(self) -> str:
+        """The padding; unless given, 'fit' for schemes that shuffle and lose detail anyway.
+
+        Else it is 'mirror', which keeps all pixels.
+        """
+        hides = self.scheme.shuffles and not self.scheme.restorable
+        return self.padding or ('fit' if hides else 'mirror')
+
+    @property
     def pad_val(self) -> float | str:
         """As :func:`mmppvit.encryption.pad_to_patches` takes it."""
-        return 'mirror' if self.padding == 'mirror' else 0
+        return 'mirror' if self.border == 'mirror' else 0
 
     @property
     def hides_names(self) -> bool:
@@ -127,7 +137,7 @@ class SealJob:
         """
         asked = dict(
             version=4, scheme=self.scheme.to_dict(), scales=self.scales, format=self.image_format,
-            padding=self.padding, name=self.name, role=self.role, pseudonyms=self.hides_names,
+            padding=self.border, name=self.name, role=self.role, pseudonyms=self.hides_names,
             seal_metadata=self.seal_metadata, sources=[source.name for source in sources],
             key=self.key and self.key.fingerprint)
         if self.window is not None:

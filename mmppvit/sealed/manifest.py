@@ -52,7 +52,7 @@ class Manifest:
         name, role (str): What the owner calls the set, and what it is for, such as 'train'.
         counter (int): Rises whenever the set changes, so that an older copy can be told; 0 in
             manifests before version 4, which have none of these.
-        padding (str): 'mirror' or 'zero', as in all manifests before version 4.
+        padding (str): 'mirror', 'fit', or 'zero' as in all manifests before version 4.
         sealed_metadata (str, optional): SHA-256 of the encrypted metadata; see `check_key`.
         version (int): Of the format.
     """

@@ -73,8 +73,9 @@ def make_plan(job: SealJob, resume: bool) -> Plan:
     _check_folder(job, finished, resume)
     if finished:
         plan.finished = manifest = _authentic(job)
-        # Of a set that an older version began all images are padded as its first ones were.
-        plan.job = replace(job, padding=manifest.padding)
+        # All images are padded as the first ones were, also of a set that an older version began.
+        if job.padding is None or manifest.version < 4:
+            plan.job = replace(job, padding=manifest.padding)
         plan.asked = plan.job.digest(sources, kept)
         if manifest.job != (plan.old if manifest.version < 4 else plan.asked):
             raise ValueError(f'{job.out} was sealed from other images or with other options, so it '

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mmppvit.encryption import DERIVATIONS
+from mmppvit.encryption import DERIVATIONS, padded_shape
 from mmppvit.sealed.entries import SealedImage, image_folder
 from mmppvit.sealed.image_files import encode_image, path_within
 from mmppvit.sealed.job import SealJob, SealReport
@@ -56,7 +56,7 @@ def seal_image(img: np.ndarray, content: bytes, source: Source, name: str, job: 
     plain = (img.shape[1], img.shape[0])
     mac = job.plain_mac(source.name, content)
     for index, scale in enumerate(job.scales):
-        scaled = img if scale is None else _rescale(img, scale)
+        scaled = _rescale(img, scale, job)
         file = f'{image_folder(job.scales, index)}/{name}'
         encrypted = job.scheme.encrypt(scaled, job.key, file, job.pad_val)
         sealed = encode_image(encrypted.img, job.image_format)
@@ -68,15 +68,30 @@ def seal_image(img: np.ndarray, content: bytes, source: Source, name: str, job: 
             nonce=(encrypted.nonce or b'').hex(), plain_mac=mac), sealed
 
 
-def _rescale(img: np.ndarray, scale: tuple[int, int]) -> np.ndarray:
+def _rescale(img: np.ndarray, scale: tuple[int, int] | None, job: SealJob) -> np.ndarray:
+    """To the size that the job asks for, in one step; the same array if it has that."""
+    plain = img.shape[1], img.shape[0]
+    size = plain if scale is None else _fit_into(plain, scale)
+    if job.border == 'fit':
+        size = _whole_patches(size, job.scheme.patch_size)
+    return img if size == plain else cv2.resize(img, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _fit_into(plain: tuple[int, int], scale: tuple[int, int]) -> tuple[int, int]:
     """As ``mmcv.imrescale``, which MMDetection's ``Resize(keep_ratio=True)`` calls."""
-    height, width = img.shape[:2]
+    width, height = plain
     factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
     size = int(width * float(factor) + .5), int(height * float(factor) + .5)
     if not all(size):
         raise ValueError(f'it is {width}x{height}, of which fitting into {scale[0]}x{scale[1]} '
                          f'would leave {size[0]}x{size[1]}: leave it out, or --scale larger')
-    return cv2.resize(img, size, interpolation=cv2.INTER_LINEAR)
+    return size
+
+
+def _whole_patches(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
+    """The nearest size of whole patches, by which a side changes by half a patch at most."""
+    padded_shape(size[::-1], patch_size)  # what is smaller than a patch is refused, not enlarged
+    return tuple((side + patch_size // 2) // patch_size * patch_size for side in size)
 
 
 def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
@@ -283,7 +298,7 @@ def _write_end(plan: Plan, report: SealReport, parts: list[Progress]) -> None:
         scales=list(job.scales), job=plan.asked, images=images,
         key=job.key and dict(fingerprint=job.key.fingerprint, derivation=DERIVATIONS[-1]),
         skipped=[(job.public_name(sources[i].name), problems[i]) for i in sorted(problems)],
-        name=job.name, role=job.role, padding=job.padding)
+        name=job.name, role=job.role, padding=job.border)
     content = None
     if job.ann_file is not None:
         kept = {sources[i].in_json: plan.names[i] for i in files}

@@ -209,7 +209,7 @@ class HeadHalf(nn.Module):
         self.dataset_meta = dataset_meta
 
     @classmethod
-    def load(cls, path: str | Path, model: dict) -> HeadHalf:
+    def load(cls, path: str | Path, model: dict, classes: Sequence[str] = ()) -> HeadHalf:
         """The head half that ``tools/split_model.py`` wrote, ready to run.
 
         The file brings weights and class names and no code: what is built is ``model``, the
@@ -218,12 +218,18 @@ class HeadHalf(nn.Module):
         Args:
             path (str or Path): The file.
             model (dict): Config of the whole detector.
+            classes (Sequence[str]): What it is run on; any, if there are none.
 
         Raises:
-            ValueError: It is no head half, or of another detector.
+            ValueError: It is no head half, or of another detector or other classes.
         """
         weights, info = read_part(path, 'head')
-        half = cls(model, info.get('dataset_meta'))
+        meta = check_dataset_meta(info.get('dataset_meta'))
+        trained = list(meta.get('classes') or ())
+        if trained and classes and trained != list(classes):  # before its shapes do not fit
+            raise ValueError(f'{path} was trained on the classes {trained}, the config has '
+                             f'{list(classes)}')
+        half = cls(model, meta)
         _load(half.detector, weights, path)
         return half.eval()
 

@@ -65,11 +65,15 @@ def _parse_value(key: str, value: str) -> object:
 def _class_names(value: str) -> list[str]:
     """'red cell,white cell', '1' or "['cell, red']" -> names, which are strings whatever they say.
     """
-    if value.strip().startswith(('[', '(')):
+    value = value.strip()
+    if value.startswith(('[', '(')):
         try:
-            return [str(name) for name in ast.literal_eval(value.strip())]
+            names = ast.literal_eval(value)
         except (ValueError, SyntaxError):  # [red cell, white cell]: without quotes
-            value = value.strip()[1:-1]
+            names = None
+        if isinstance(names, (list, tuple)):
+            return [str(name) for name in names]
+        value = value[1:-1]  # (red cell) and ('red cell') are one name, not a tuple
     return [name.strip().strip('\'"') for name in value.split(',') if name.strip()]
 
 

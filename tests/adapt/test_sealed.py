@@ -23,7 +23,8 @@ SCHEMES = {'mix': Scheme('mix'), 'mix+center+shuffle': Scheme('mix+center+shuffl
 
 @pytest.fixture(scope='module')
 def sealed(bccd, tmp_path_factory):
-    """``{scheme}/{train,val}`` of a few images of BCCD, and ``owner.key``."""
+    """``{scheme}/{train,val}`` of a few images of BCCD, ``hidden``, which is 'mix' with sealed
+    metadata, and ``owner.key``."""
     root = tmp_path_factory.mktemp('sealed_bccd')
     key = Key.create(root / 'owner.key')
     for split, count in (('train', 4), ('val', 2)):
@@ -32,10 +33,10 @@ def sealed(bccd, tmp_path_factory):
         ids = {image['id'] for image in data['images']}
         data['annotations'] = [ann for ann in data['annotations'] if ann['image_id'] in ids]
         (root / f'{split}.json').write_text(json.dumps(data))
-        for name, scheme in SCHEMES.items():
+        for name, scheme in dict(SCHEMES, hidden=SCHEMES['mix']).items():
             seal_dataset(SealJob(bccd / 'images', root / name / split, scheme,
-                                 root / f'{split}.json', key=key if scheme.shuffles else None,
-                                 scales=((160, 128), )))
+                                 root / f'{split}.json', key=key if name != 'mix' else None,
+                                 scales=((160, 128), ), seal_metadata=name == 'hidden'))
     return root
 
 
@@ -148,19 +149,30 @@ def test_keys_and_folders_are_asked_for(sealed, tmp_path):
         adapt_stock(RETINANET, sealed=tmp_path)
 
 
-@pytest.mark.parametrize('scheme', SCHEMES)
-def test_from_sealing_to_training(scheme, sealed, tmp_path, capsys, run_python):
+def test_sealed_metadata_needs_the_key_alone(sealed):
+    with pytest.raises(CannotAdapt, match='sealed metadata: give its key'):
+        adapt_stock(RETINANET, sealed=sealed / 'hidden')
+    cfg = adapt_stock(RETINANET, sealed=sealed / 'hidden',
+                      key_file=str(sealed / 'owner.key')).config
+    assert cfg.train_dataloader.dataset.metainfo.classes == ('RBC', 'WBC', 'Platelets')
+    assert (cfg.val_evaluator.type, cfg.val_evaluator.sealed) == (
+        'SealedCocoMetric', str(sealed / 'hidden/val'))
+    assert 'ann_file' not in cfg.val_evaluator
+
+
+@pytest.mark.parametrize('folder', [*SCHEMES, 'hidden'])
+def test_from_sealing_to_training(folder, sealed, tmp_path, capsys, run_python):
     """Two iterations, then validation in the plain frame, from the written config alone."""
-    key = ['--key-file', str(sealed / 'owner.key')] if 'shuffle' in scheme else []
+    key = [] if folder == 'mix' else ['--key-file', str(sealed / 'owner.key')]
     config = tmp_path / 'sealed_config.py'
-    assert main(['adapt', RETINANET, '--sealed', str(sealed / scheme), *key, '--arch', 'tiny',
+    assert main(['adapt', RETINANET, '--sealed', str(sealed / folder), *key, '--arch', 'tiny',
                  '--statistics', '4', '-o', str(config)]) == 0
     said = capsys.readouterr().out
     assert 'Resize is left out: rescaling does not commute' in said
     cfg = Config.fromfile(config)
     # Centered by three quarters, levels lie about the middle.
     mean = cfg.model.data_preprocessor.mean
-    assert ('center' in scheme) == all(abs(level - 128) < 30 for level in mean)
+    assert ('center' in folder) == all(abs(level - 128) < 30 for level in mean)
     done = run_python(
         '-m', 'mmppvit', 'train', str(config), '--work-dir', str(tmp_path / 'work'),
         '--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=2',

@@ -20,6 +20,10 @@ def test_a_work_folder_may_be_moved(tmp_path):
     assert _resumed(tmp_path, str(tmp_path / 'epoch_2.pth')).load_from is None
 
 
+def test_a_checkpoint_in_a_bucket_is_left_to_mmengine(tmp_path):
+    assert _resumed(tmp_path, 's3://bucket/work/epoch_2.pth').load_from is None
+
+
 def test_a_checkpoint_that_is_gone_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'epoch_3\.pth, which is not there'):
         _resumed(tmp_path, '/gone/epoch_3.pth')

@@ -39,7 +39,7 @@ def _scheme(name: str) -> BaselineScheme:
 def _seal(plain: Path, out: Path, scheme: Scheme) -> Path:
     seal_dataset(SealJob(plain / 'train2017', out, scheme,
                          plain / 'annotations/instances_train2017.json',
-                         KEY if scheme.shuffles else None))
+                         KEY if scheme.shuffles else None, padding='mirror'))
     return out
 
 

@@ -29,7 +29,7 @@ def _scheme(name: str, **options) -> Scheme:
 def test_files_are_the_encrypted_images(plain, key, tmp_path, name, scales, image_format):
     scheme = _scheme(name)
     job = make_job(plain, tmp_path / 'out', key if scheme.shuffles else None, scheme, scales=scales,
-                   image_format=image_format)
+                   image_format=image_format, padding='mirror')
     assert seal_dataset(job).complete
     manifest = Manifest.load(job.out)
     assert (manifest.scheme, manifest.scales) == (scheme, list(scales))

@@ -23,6 +23,7 @@ def _config(**options) -> Config:
     ('1', ('1', )), ('0', ('0', )), ('1,2,3', ('1', '2', '3')), ("['1','2']", ('1', '2')),
     ('[1, 2]', ('1', '2')), ('True,None,3.5', ('True', 'None', '3.5')), ('stone', ('stone', )),
     ("('stone',)", ('stone', )), ("['cell, red','cell, white']", ('cell, red', 'cell, white')),
+    ('(1)', ('1', )), ("('red cell')", ('red cell', )), ('(red cell)', ('red cell', )),
     ('[red cell,x]', ('red cell', 'x')), ('红细胞,weiß', ('红细胞', 'weiß')),
 ])
 def test_classes(text, classes):

@@ -11,7 +11,7 @@ from mmppvit.attacks.host_view.host_recording import SeenImage
 from mmppvit.attacks.host_view.linear_fit import area_under_curve, ridge
 from mmppvit.attacks.host_view.true_image import TrueImage
 
-__all__ = ['TrueImage', 'score_host']
+__all__ = ['score_host']
 
 
 def score_host(seen: Sequence[SeenImage], truth: Sequence[TrueImage], known: int = 20

@@ -7,6 +7,13 @@ encrypted_backbone = dict(
     patch_size=16,
     grid=2)
 
+encrypted_neck = dict(
+    type='SimpleFeaturePyramid',
+    in_channels=64,
+    out_channels=256,
+    scale_factors=(2., 1., .5, .25),
+    num_outs=5)
+
 encrypted_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),

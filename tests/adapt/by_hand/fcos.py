@@ -3,13 +3,7 @@ _base_ = ['mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', './encrypted_bccd
 model = dict(
     data_preprocessor=dict(pad_size_divisor=16),
     backbone=dict(_delete_=True, **_base_.encrypted_backbone),
-    neck=dict(
-        _delete_=True,
-        type='SimpleFeaturePyramid',
-        in_channels=64,
-        out_channels=256,
-        scale_factors=(2., 1., .5, .25),
-        num_outs=5),
+    neck=dict(_delete_=True, **_base_.encrypted_neck),
     bbox_head=dict(
         num_classes=3,
         strides=[4, 8, 16, 32, 64],

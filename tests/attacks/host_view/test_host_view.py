@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from mmppvit.attacks.host_view.host_recording import SeenImage, identify, read_recording
-from mmppvit.attacks.host_view.host_scores import TrueImage, score_host
+from mmppvit.attacks.host_view.host_scores import score_host
 from mmppvit.attacks.host_view.host_truth import _true_image, true_images
+from mmppvit.attacks.host_view.true_image import TrueImage
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.two_party.messages import encode
 from mmppvit.two_party.patch_store import cut_patches, move_patches
