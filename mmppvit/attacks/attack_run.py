@@ -19,6 +19,7 @@ __all__ = ['attack_and_report']
 def attack_and_report(settings: AttackSettings, out: Path, *, attacks: str = 'all',
                       key: Key | None = None, detector: Path | None = None,
                       checkpoint: Path | None = None, ann: Sequence[Path] = (),
+                      judges: str = '', models: Path | None = None,
                       progress: Callable[[str], None] = print) -> tuple[dict, bool]:
     """Attack a sealed data set and write what leaked into ``out``.
 
@@ -30,6 +31,8 @@ def attack_and_report(settings: AttackSettings, out: Path, *, attacks: str = 'al
         detector (Path, optional): Config of a detector of plain images.
         checkpoint (Path, optional): Its weights.
         ann (Sequence[Path]): COCO jsons with the boxes of the plain images.
+        judges (str): Further judges, see :class:`JudgeFiles`.
+        models (Path, optional): Folder of the weights that they need.
         progress (Callable): Gets a line for each attacker.
 
     Returns:
@@ -41,17 +44,18 @@ def attack_and_report(settings: AttackSettings, out: Path, *, attacks: str = 'al
     """
     found = find_attackers(attacks)
     data = settings.load(key)
-    judges = find_judges(settings, data, JudgeFiles(detector, checkpoint, ann))
+    judging = find_judges(settings, data,
+                          JudgeFiles(detector, checkpoint, ann, judges, models))
     fit = [name for name, kind in found.items() if kind.not_for(data.scheme) is None]
     settings = replace(settings, budget=settings.budget / max(len(fit), 1))
     results = list(run_attacks(settings, data, found, out, progress))
     reconstructed = {result.name: load_reconstructions(out, result.name, len(data.victims))
                      for result in results if result.status == 'done'}
     described = None
-    if 'ap' in judges:
+    if 'ap' in judging:
         from mmppvit.attacks.judges.plain_detector import describe_detector  # imports MMDetection
         described = describe_detector(detector, checkpoint, ann)
-    report = build_report(settings, data, results, reconstructed, judges, described)
+    report = build_report(settings, data, results, reconstructed, judging, described)
     write_atomic(out / 'report.json', json.dumps(report, indent=1).encode())
     write_page(out / 'report.html', report, image_rows(data, report, reconstructed))
     return report, not any(result.status in ('failed', 'out of time') for result in results)

@@ -39,9 +39,15 @@ mmppvit attack ... --detector plain.py --checkpoint plain.pth --ann boxes.json
 @click.option('--checkpoint', type=PathType(), help="The detector's weights.")
 @click.option('--ann', type=PathType(), cls=Many, metavar='COCO_JSON...',
               help='Boxes of the plain images, in one file or several.')
+@click.option('--judges', default='', metavar='NAMES',
+              help='faces, identity, text and perceptual, or some with commas between them, or '
+              'all: what faces and writing come back (extra judges).')
+@click.option('--models', type=PathType(), help='Folder of the weights of judges; default: models '
+              'beside the folder $MMPPVIT_DATA.')
 @key_options
 def command(out: Path, attacks: str, key_source, budget: float, detector: Path | None,
-            checkpoint: Path | None, ann: tuple[Path, ...], **settings) -> int:
+            checkpoint: Path | None, ann: tuple[Path, ...], judges: str, models: Path | None,
+            **settings) -> int:
     """Attack a sealed data set and report what leaks.
 
     Writes report.json and one page to read and show, report.html. Run again with the same options
@@ -54,7 +60,7 @@ def command(out: Path, attacks: str, key_source, budget: float, detector: Path |
     key = key_source.load() if key_source.is_given else None
     report, whole = attack_and_report(
         settings, out, attacks=attacks, key=key, detector=detector, checkpoint=checkpoint, ann=ann,
-        progress=lambda line: click.echo(line, err=True))
+        judges=judges, models=models, progress=lambda line: click.echo(line, err=True))
     print_report(report)
     click.echo('\n'.join(report['verdict']))
     click.echo(f'The report: {out / "report.html"}')
@@ -74,9 +80,15 @@ def print_report(report: dict) -> None:
     for column in report['columns']:
         table.add_column(column['title'], justify='right')
     for row in (report['floor'], report['as_it_is'], *report['rows'], report['ceiling']):
-        cells = [f'{"<" * (c["key"] in row["below_as_it_is"])}'
-                 f'{row["metrics"][c["key"]]["mean"]:.{c["digits"]}f}'
+        cells = [f'{"<" * (c["key"] in row["below_as_it_is"])}{_cell(row["metrics"][c["key"]], c)}'
                  if c['key'] in row['metrics'] else '-' for c in report['columns']]
         ending = '' if row['status'] == 'done' else f' ({row["status"]})'
         table.add_row(row['name'] + ending, *cells)
     print_table(table)
+
+
+def _cell(value: dict, column: dict) -> str:
+    """'3 of 412', or the mean."""
+    if 'of' in value:
+        return f'{value["found"]} of {value["of"]}'
+    return f'{value["mean"]:.{column["digits"]}f}'

@@ -10,7 +10,8 @@ EXTRAS = dict(
     torch='mmdet', torchvision='mmdet', mmengine='mmdet', mmdet='mmdet', timm='mmdet',
     pycocotools='mmdet', safetensors='mmdet', mmcv='mmdet,lite', skimage='attacks',
     scipy='attacks', jinja2='attacks', matplotlib='attacks', onnx='onnx', onnxruntime='onnx',
-    grpc='two-party', supervision='formats')
+    grpc='two-party', supervision='formats', rapidocr_onnxruntime='judges', rapidfuzz='judges',
+    dlib='judges', face_recognition_models='judges')
 
 
 class UserError(ValueError):

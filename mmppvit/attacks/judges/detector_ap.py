@@ -5,7 +5,7 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,11 +17,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 
-from mmppvit.annotations.image_names import one_spelling
 from mmppvit.attacks.attack_data import AttackData
 from mmppvit.attacks.attackers.interface import Pair
-from mmppvit.attacks.judges.judge_list import Judge, JudgeFiles
-from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
+from mmppvit.attacks.judges.judge_list import Judge, JudgeFiles, requested_judges
+from mmppvit.attacks.judges.plain_boxes import image_ids, read_plain_boxes
 from mmppvit.attacks.judges.plain_detector import load_detector
 from mmppvit.attacks.runner import AttackSettings
 from mmppvit.attacks.scoring.ap_interval import ap_interval
@@ -75,7 +74,8 @@ class VictimDetector(Judge):
         """With all three files, or None without any; they belong together."""
         given = {'--detector': files.detector, '--checkpoint': files.checkpoint, '--ann': files.ann}
         missing = [option for option, path in given.items() if not path]
-        if len(missing) == len(given):
+        for_text = 'text' in requested_judges(files.judges) and missing[:2] == list(given)[:2]
+        if len(missing) == len(given) or for_text:
             return None
         if missing:
             raise ValueError(f'{" and ".join(missing)} missing: --detector, --checkpoint and --ann '
@@ -93,7 +93,7 @@ class VictimDetector(Judge):
         self.sizes = [tuple(sealed_ones[name].scaled) for name in self.names]
         _check_plain(detector)
         _category_ids(truth, detector)
-        for name, index in _image_ids(truth, self.names).items():
+        for name, index in image_ids(truth, self.names).items():
             item, size = truth.imgs[index], tuple(sealed_ones[name].plain)
             if (item['width'], item['height']) != size:
                 raise ValueError(f'{name} is {size[0]}x{size[1]}, its json says '
@@ -144,7 +144,7 @@ def detector_ap(detector: nn.Module, images: Path | Mapping[str, np.ndarray],
             detector is in the json.
     """
     truth = truth if isinstance(truth, COCO) else read_plain_boxes(truth)
-    ids = _image_ids(truth, _names(images))
+    ids = image_ids(truth, _names(images))
     categories = _category_ids(truth, detector)
     found = [result for name, index in ids.items() for result in
              _detect(detector, _read(images, name), truth.imgs[index], categories)]
@@ -164,35 +164,6 @@ def _names(images: Path | Mapping) -> list[str]:
     if not names:
         raise ValueError(f'there is no image in {images}')
     return names
-
-
-def _image_ids(truth: COCO, names: Sequence[str]) -> dict[str, int]:
-    """Ids of the json by name, in the order of ``names``."""
-    found: dict[str, int] = {}
-    for part in (str, one_spelling, _without_ending, _without_folders):
-        ids: dict[str, set[int]] = {}
-        for index, item in truth.imgs.items():
-            ids.setdefault(part(item['file_name']), set()).add(index)
-        for name in names:
-            if name not in found and len(ids.get(part(name), ())) == 1:
-                found[name] = next(iter(ids[part(name)]))
-    unknown = [name for name in names if name not in found]
-    if unknown:
-        known = sorted(item['file_name'] for item in truth.imgs.values())
-        raise ValueError(f'{len(unknown)} of {len(names)} images are not in the json, e.g. '
-                         f'{unknown[:3]}; it names {known[:3]}')
-    if len(set(found.values())) < len(names):
-        raise ValueError(f'two of {names[:3]} ... are the same image of the json')
-    return {name: found[name] for name in names}
-
-
-def _without_ending(name: str) -> str:
-    path = PurePath(one_spelling(name))
-    return (path.parent / path.stem).as_posix()
-
-
-def _without_folders(name: str) -> str:
-    return PurePath(one_spelling(name)).stem
 
 
 def _read(images: Path | Mapping, name: str) -> np.ndarray:

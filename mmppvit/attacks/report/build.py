@@ -55,7 +55,7 @@ def build_report(settings: AttackSettings, data: AttackData, results: Sequence[A
     untouched = _reference(
         'sealed, as it is', 'no attack: the sealed image, enlarged where it is smaller',
         score([as_it_is(victim) for victim in data.victims]))
-    columns = [*COLUMNS, *(judge.column(key) for key, judge in judges.items())]
+    columns = [*(judge.column(key) for key, judge in judges.items()), *COLUMNS]
     rows = [_row(result, score(reconstructed[result.name]) if result.name in reconstructed else {},
                  untouched, columns) for result in results]
     report = dict(

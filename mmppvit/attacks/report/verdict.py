@@ -22,8 +22,8 @@ def verdict(report: Mapping) -> list[str]:
     rows = [row for row in done if row.get('learns_from') != 'scenes']
     if not rows:
         return ['No attacker came to an end: this report says nothing about these images.']
-    sentences = [*_recognized(rows, report), *_structure(rows, report), *_detected(rows, report),
-                 *_layout(rows, report), *_useless(rows, report),
+    sentences = [*_judged(rows, report), *_recognized(rows, report), *_structure(rows, report),
+                 *_detected(rows, report), *_layout(rows, report), *_useless(rows, report),
                  *_known_scene([row for row in done if row not in rows])]
     failed = [row['name'] for row in report['rows'] if row['status'] in ('failed', 'out of time')]
     if failed:
@@ -50,6 +50,26 @@ def _best(rows: Sequence[Mapping], report: Mapping, metric: str
 def _source(row: Mapping, report: Mapping) -> str:
     return ('the sealed images as they are, without any attack' if row is report['as_it_is']
             else f'what "{row["name"]}" reconstructed')
+
+
+def _judged(rows: Sequence[Mapping], report: Mapping) -> list[str]:
+    """Faces and writing: counts of the best attacker, of no attack, and of one mean image."""
+    said = []
+    for column in report.get('columns', ()):
+        best = _best(rows, report, column['key']) if 'what' in column else None
+        if best is None:
+            continue
+        row, found = best
+        floor = report['floor']['metrics'][column['key']]
+        text = (f'{found["found"]} of {found["of"]} {column["what"]} on {_source(row, report)}: '
+                f'{found["mean"]:.1%} (95% interval {found["low"]:.1%} to {found["high"]:.1%}; one '
+                f'mean image in place of all: {floor["found"]}).')
+        if found['mean'] >= .5:
+            text += ' Most of them come back.'
+        elif found['low'] > floor['mean']:
+            text += ' That is more than nothing: some of them come back.'
+        said.append(text)
+    return said
 
 
 def _recognized(rows: Sequence[Mapping], report: Mapping) -> list[str]:

@@ -21,11 +21,10 @@ from mmengine.registry import DefaultScope
 from mmppvit.attacks.attackers.interface import Pair
 from mmppvit.attacks.judges.detector_ap import (
     VictimDetector,
-    _image_ids,
     detector_ap,
     load_detector,
 )
-from mmppvit.attacks.judges.plain_boxes import read_plain_boxes
+from mmppvit.attacks.judges.plain_boxes import image_ids, read_plain_boxes
 from mmppvit.datasets import MixSubPatches
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.encryption import make_scheme, pad_to_patches
@@ -211,7 +210,7 @@ def test_names_are_taken_literally_and_in_any_spelling(tmp_path):
     ann.write_text(json.dumps(dict(categories=[dict(id=1, name='a')], annotations=[], images=[
         dict(id=i, file_name=name, width=9, height=8)
         for i, name in enumerate(spellings.values())])))
-    found = _image_ids(read_plain_boxes(ann), list(spellings)[:-1])
+    found = image_ids(read_plain_boxes(ann), list(spellings)[:-1])
     assert list(found.values()) == [1, 2, 3, 4, 5, 6]
     with pytest.raises(ValueError, match=r"not in the json, e.g. \['a\[2\]\*.jpg'\]"):
-        _image_ids(read_plain_boxes(ann), ['a[2]*.jpg'])
+        image_ids(read_plain_boxes(ann), ['a[2]*.jpg'])

@@ -130,7 +130,7 @@ def test_attackers_below_it_are_marked(detected, tmp_path):
 def test_a_detector(detected, tmp_path):
     """AP in every row, without a worst image; its share of the originals' AP is on the page."""
     data, report, reconstructed = detected
-    assert report['columns'][-1]['key'] == 'ap'
+    assert report['columns'][0]['key'] == 'ap'
     rows = [report['floor'], report['as_it_is'], *report['rows'], report['ceiling']]
     assert all('worst' not in row['metrics']['ap'] for row in rows)
     assert report['rows'][1]['metrics']['ap']['mean'] == 0
