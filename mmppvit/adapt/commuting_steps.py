@@ -14,7 +14,7 @@ from mmppvit.encryption import Scheme
 __all__ = ['SealedSteps']
 
 _RESIZES = {'Resize', 'RandomResize', 'RandomChoiceResize', 'ResizeShortestEdge', 'FixScaleResize',
-            'FixShapeResize'}
+            'FixShapeResize', 'ResizeToWholePatches'}
 _CROPS = {'RandomCrop', 'MinIoURandomCrop', 'RandomCenterCropPad', 'RandomResizedCrop'}
 _SHIFTS = {'RandomShift', 'TranslateX', 'TranslateY', 'Expand', 'RandomAffine', 'Rotate', 'ShearX',
            'ShearY', 'GeomTransform'}

@@ -40,6 +40,10 @@ def _size(name: str, text: str):
 @_size('--table-size', 'Of the new table (peyolos).')
 @_size('--mid-table-size', 'Of the new tables between blocks (peyolos).')
 @click.option('--det-tokens', type=int, help='For a SRC without any; default 100 (peyolos).')
+@click.option('--new-embed', is_flag=True, help='Leave the embedding at its initialization, as '
+              'the released PEYOLOS does (peyolos).')
+@click.option('--drop-mid-table', is_flag=True,
+              help="Leave out SRC's tables between blocks (peyolos).")
 @click.option('--classes', type=click.Choice(['coco80', 'keep']),
               help="COCO's 80 among a YOLOS' 92 logits, the default, or all (peyolos).")
 def command(src: str, dst: str, arch: str | None, embed_dims: int | None, num_layers: int | None,

@@ -19,6 +19,7 @@ from mmppvit.datasets.transforms import (
     RandomAffineColor,
     RandomRotate90,
     ReadSeal,
+    ResizeToWholePatches,
     ShufflePatches,
     UnshufflePatches,
 )
@@ -29,6 +30,6 @@ __all__ = [
     'LoadSealedAnnotations', 'LoadSealedImage', 'MixSubPatches', 'PackSealedInputs',
     'PatchAlignedMosaic',
     'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
-    'RandomRotate90', 'ReadSeal', 'SealedCocoDataset', 'ShufflePatches', 'UnshufflePatches',
-    'check_commutes'
+    'RandomRotate90', 'ReadSeal', 'ResizeToWholePatches', 'SealedCocoDataset', 'ShufflePatches',
+    'UnshufflePatches', 'check_commutes'
 ]

@@ -1,5 +1,6 @@
-# The paper's fine-tuning of a YOLOS (Hao et al., arXiv 2306.03679): lr 1e-4 for the new patch
-# embedding and 1e-5 for all else, cosine. 150 epochs * 118000 images / batch 16.
+# Fine-tuning of a YOLOS after Hao et al. (arXiv 2306.03679): lr 1e-4 for the patch embedding and
+# 1e-5 for all else, a cosine that changes with every iteration, to a hundredth. 150 epochs *
+# 118000 images / batch 16. adamw_150e_peyolos_release.py has the schedule as it was released.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=150, val_interval=5)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

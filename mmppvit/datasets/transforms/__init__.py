@@ -18,6 +18,7 @@ from mmppvit.datasets.transforms.patch_aligned import (
     PatchAlignedRandomCrop,
     PatchAlignedRandomShift,
 )
+from mmppvit.datasets.transforms.resize_to_patches import ResizeToWholePatches
 from mmppvit.datasets.transforms.rotate90 import RandomRotate90
 from mmppvit.datasets.transforms.shuffle_transforms import (
     CenterPatches,
@@ -30,5 +31,6 @@ __all__ = [
     'LoadSealedAnnotations', 'LoadSealedImage', 'MixSubPatches', 'PackSealedInputs',
     'PatchAlignedMosaic',
     'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
-    'RandomRotate90', 'ReadSeal', 'ShufflePatches', 'UnshufflePatches', 'open_manifest'
+    'RandomRotate90', 'ReadSeal', 'ResizeToWholePatches', 'ShufflePatches', 'UnshufflePatches',
+    'open_manifest'
 ]

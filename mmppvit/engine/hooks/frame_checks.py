@@ -8,7 +8,8 @@ from torch import nn
 __all__ = ['check_preprocessor', 'check_steps', 'check_widths']
 
 _RESIZES = {'Resize', 'RandomResize', 'RandomChoiceResize', 'RandomResizedCrop', 'FixShapeResize',
-            'FixScaleResize', 'ResizeShortestEdge', 'RandomCrop', 'MinIoURandomCrop', 'Expand',
+            'FixScaleResize', 'ResizeShortestEdge', 'ResizeToWholePatches', 'RandomCrop',
+            'MinIoURandomCrop', 'Expand',
             'RandomAffine', 'Pad', 'Mosaic', 'MixUp', 'CachedMosaic', 'CachedMixUp', 'CopyPaste',
             'RandomCenterCropPad', 'PhotoMetricDistortion', 'YOLOXHSVRandomAug', 'Albu', 'Rotate',
             'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'RandomShift'}

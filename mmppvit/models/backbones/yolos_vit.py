@@ -49,6 +49,8 @@ class YOLOSViT(ViTBackbone):
         local_start (bool): Start with detection tokens that attend to patches near places of
             their own, for training from scratch: see :func:`mmppvit.models.layers.start_local`.
             For weights that are loaded it makes no difference.
+        torch_embed_init (bool): Start the convolutions of the embedding as PyTorch does, which is
+            how the released detector starts, and not from DeiT's truncated normal.
         drop_path_rate (float): Stochastic depth of the last block; it grows linearly up to it.
         with_cp (bool): Recompute the blocks in the backward pass to save memory.
         init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE)`` loads a file that
@@ -65,6 +67,7 @@ class YOLOSViT(ViTBackbone):
                  table_size: tuple[int, int] = (800, 1344),
                  mid_table_size: tuple[int, int] | None = None,
                  local_start: bool = False,
+                 torch_embed_init: bool = False,
                  drop_path_rate: float = 0.,
                  with_cp: bool = False,
                  init_cfg: dict | None = None) -> None:
@@ -86,6 +89,8 @@ class YOLOSViT(ViTBackbone):
         self.blocks = build_blocks(arch, drop_path_rate)
         self.norm = vit_norm(dims)
         self.apply(init_vit_weights)
+        if torch_embed_init:
+            self.patch_embed.start_as_torch()
         for table in (self.cls_token, self.det_token, self.pos_embed, self.mid_pos_embed):
             if table is not None:
                 trunc_normal_(table, std=.02)

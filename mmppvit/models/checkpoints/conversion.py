@@ -16,7 +16,8 @@ __all__ = ['convert_file']
 def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = False,
                  allow_partial: bool = False, sizes: TableSizes | None = None,
                  det_tokens: int | None = None, classes: str | None = None,
-                 weights: str | None = None,
+                 weights: str | None = None, new_embed: bool = False,
+                 drop_mid_table: bool = False,
                  show: Callable[[LoadReport], None] = lambda report: None, **common
                  ) -> tuple[int, LoadReport]:
     """Convert ``src``, and write it to ``dst``.
@@ -31,6 +32,8 @@ def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = 
         sizes (TableSizes, optional): Of a PEYOLOS' tables of positions.
         det_tokens (int, optional): Of a PEYOLOS.
         classes (str, optional): Of a PEYOLOS, 'coco80' or 'keep'.
+        new_embed (bool): Of a PEYOLOS, leave the embedding at its initialization.
+        drop_mid_table (bool): Of a PEYOLOS, leave out the tables between blocks.
         weights (str, optional): Of several sets of weights in ``src`` the one to take.
         show (Callable): Gets the report before a misfit is refused.
         common: ``arch``, ``patch_size``, ``grid`` and ``nonlinear_embed``.
@@ -46,11 +49,13 @@ def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = 
     _check_files(src, dst, force)
     state = read_state_dict(src, weights)
     if target == 'pevit':
+        if new_embed or drop_mid_table:
+            raise ValueError('--new-embed and --drop-mid-table are for --target peyolos')
         converted, report = to_pevit(state, source, **common)
     else:
         converted, report = to_peyolos(
             state, source, **common, sizes=sizes or TableSizes(), num_det_tokens=det_tokens,
-            classes=classes)
+            classes=classes, new_embed=new_embed, drop_mid_table=drop_mid_table)
     show(report)
     if not allow_partial:
         reject_problems(report, f'{src} does not make a whole {target}',

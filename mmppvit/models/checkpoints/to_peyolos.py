@@ -35,6 +35,7 @@ _NO_PLACE = {
     **dict.fromkeys(CLASSIFIER_HEADS, 'classification head'),
     'reference_encoding': 'PEYOLOS has positions instead',
 }
+_NEW_EMBED = 'the embedding starts anew: --new-embed'
 _NEW = {'backbone.patch_embed.mixer.': 'new: a plain ViT has none',
         'backbone.mid_pos_embed': 'the checkpoint has positions at the input only'}
 _NEW_TO_VITS = {'backbone.pos_embed': 'new: the checkpoint has no positions',
@@ -61,7 +62,8 @@ class TableSizes:
 def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None = None,
                patch_size: int = 16, grid: int = 2, nonlinear_embed: bool = False,
                sizes: TableSizes = TableSizes(), num_det_tokens: int | None = None,
-               classes: str | None = None) -> tuple[dict[str, Tensor], LoadReport]:
+               classes: str | None = None, new_embed: bool = False, drop_mid_table: bool = False
+               ) -> tuple[dict[str, Tensor], LoadReport]:
     """Make a checkpoint one of the detector PEYOLOS.
 
     Args:
@@ -75,6 +77,8 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
         num_det_tokens (int, optional): Of a checkpoint without detection tokens; 100 if None.
         classes (str, optional): 'coco80' picks COCO's 80 classes among the 92 logits of a YOLOS,
             'keep' takes the head as it is; None: 'coco80' where there are 92.
+        new_embed (bool): Leave the embedding at its initialization, as the released PEYOLOS does.
+        drop_mid_table (bool): Leave out the tables of positions between blocks.
 
     Returns:
         tuple[dict[str, Tensor], LoadReport]: Tensors under the detector's names, and the account.
@@ -85,7 +89,9 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
     """
     read = Source.read(state, source)
     arch, embedding = find_arch(read, arch), Embedding(patch_size, grid, nonlinear_embed)
-    if source == 'peyolos':
+    if drop_mid_table and 'mid_pos_embed' in read.tensors:
+        read.drop({'mid_pos_embed': 'left out: --drop-mid-table'})
+    if source == 'peyolos' and not new_embed:
         check_released_embedding(read, embedding)
     queries = _num_queries(read, num_det_tokens)
     tables = _Tables(patch_size, _source_patch(read, source), queries, sizes)
@@ -94,10 +100,11 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
         values |= _select_classes(read, classes)
     shapes = _shapes(read, arch, embedding, tables, values)
     fitting = Fitting(read, shapes, _PREFIX)
-    _place_all(fitting, embedding, is_plain(read, source), values)
+    _place_all(fitting, embedding, is_plain(read, source), values, new_embed)
     if source == 'vitdet':
         fill_final_norm(fitting)
-    converted, report = fitting.finish(_new_parts(source))
+    new = {'backbone.patch_embed.': _NEW_EMBED} if new_embed else {}
+    converted, report = fitting.finish(new | _new_parts(source))
     report.config = _config(name_of(arch), embedding, queries, tables, shapes)
     return converted, report
 
@@ -245,11 +252,13 @@ def _shapes(source: Source, arch: Mapping, embedding: Embedding, tables: _Tables
 
 
 def _place_all(fitting: Fitting, embedding: Embedding, plain: bool,
-               values: Mapping[str, tuple[Tensor, str]]) -> None:
+               values: Mapping[str, tuple[Tensor, str]], new_embed: bool) -> None:
     for name in fitting.source.tensors:
         root = name.partition('.')[0]
         if root in _NO_PLACE:
             fitting.drop(name, _NO_PLACE[root])
+        elif new_embed and root == 'patch_embed':
+            fitting.drop(name, _NEW_EMBED)
         elif name == KERNEL:
             fitting.place_kernel(embedding, plain)
         else:

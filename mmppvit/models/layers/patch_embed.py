@@ -39,6 +39,12 @@ class MixedPatchEmbed(nn.Module):
         self.mixer = nn.Sequential(nn.GELU(), nn.Conv2d(embed_dims, embed_dims, 1)) \
             if nonlinear else nn.Identity()
 
+    def start_as_torch(self) -> None:
+        """Initialize the convolutions as PyTorch does: the released models leave them so."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                module.reset_parameters()
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) -> (B, D, H / stride, W / stride)."""
         if x.shape[1] != self.proj.in_channels:
