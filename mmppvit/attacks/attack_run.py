@@ -8,7 +8,12 @@ from pathlib import Path
 
 from mmppvit.attacks.attackers.catalogue import find_attackers
 from mmppvit.attacks.judges.judge_list import JudgeFiles, find_judges
-from mmppvit.attacks.report import build_report, image_rows, write_page
+from mmppvit.attacks.report import (
+    build_report,
+    crop_groups,
+    image_rows,
+    write_page,
+)
 from mmppvit.attacks.runner import AttackSettings, load_reconstructions, run_attacks
 from mmppvit.encryption import Key
 from mmppvit.utils.atomic import write_atomic
@@ -57,5 +62,6 @@ def attack_and_report(settings: AttackSettings, out: Path, *, attacks: str = 'al
         described = describe_detector(detector, checkpoint, ann)
     report = build_report(settings, data, results, reconstructed, judging, described)
     write_atomic(out / 'report.json', json.dumps(report, indent=1).encode())
-    write_page(out / 'report.html', report, image_rows(data, report, reconstructed))
+    write_page(out / 'report.html', report, image_rows(data, report, reconstructed),
+               crop_groups(data, report, reconstructed, judging))
     return report, not any(result.status in ('failed', 'out of time') for result in results)

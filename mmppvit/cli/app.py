@@ -34,6 +34,7 @@ SECTIONS = {
         'attack': 'Attack a sealed data set and report what leaks.',
         'attack-host': 'Attack a two-party training as its host could.',
         'attack-gradients': 'Attack the gradients of a client in federated training.',
+        'compare-reports': 'Compare two reports of `mmppvit attack`.',
         'compare': "Compare schemes: the detector's mAP against the best attack.",
     },
     'Train and evaluate': {

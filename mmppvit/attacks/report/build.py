@@ -13,6 +13,8 @@ from mmppvit.attacks.attack_data import AttackData
 from mmppvit.attacks.attackers.catalogue import ATTACKERS
 from mmppvit.attacks.attackers.interface import Reconstruction
 from mmppvit.attacks.judges.judge_list import Judge
+from mmppvit.attacks.judges.regions import RegionJudge
+from mmppvit.attacks.report.handout import handout
 from mmppvit.attacks.report.page import ImageRow
 from mmppvit.attacks.report.verdict import verdict
 from mmppvit.attacks.runner import AttackResult, AttackSettings
@@ -21,6 +23,8 @@ from mmppvit.attacks.scoring.scores import COLUMNS, as_it_is, mean_image, score_
 from mmppvit.encryption import Scheme
 
 __all__ = ['build_report', 'image_rows']
+
+SCHEMA_VERSION = 1  # of report.json, see report.schema.json
 
 NOT_TESTED = [
     'Attackers with more time, more images or better networks than these. A figure here is a '
@@ -59,7 +63,7 @@ def build_report(settings: AttackSettings, data: AttackData, results: Sequence[A
     rows = [_row(result, score(reconstructed[result.name]) if result.name in reconstructed else {},
                  untouched, columns) for result in results]
     report = dict(
-        sealed=Path(settings.sealed).resolve().name, scheme=scheme.to_dict(),
+        schema=SCHEMA_VERSION, sealed=Path(settings.sealed).resolve().name, scheme=scheme.to_dict(),
         scheme_text=scheme.describe(), num_victims=len(data.victims),
         num_pairs=len(data.pairs), victims=[victim.name for victim in data.victims],
         skipped=data.skipped, columns=_used_columns(rows, columns, judges), rows=rows,
@@ -69,10 +73,18 @@ def build_report(settings: AttackSettings, data: AttackData, results: Sequence[A
         ceiling=_reference('ceiling', 'the plain images themselves', score(
             [Reconstruction(victim.plain, victim.order) for victim in data.victims]), bound=True),
         detector=None if detector_files is None else dict(detector_files),
+        judged=_judged_regions(judges),
         not_tested=NOT_TESTED + _absent(results), how=_how(settings, detector_files))
     report['verdict'] = verdict(report)
+    report['handout'] = handout(report)
     report['ways'] = ways_of_use(scheme)
     return report
+
+
+def _judged_regions(judges: Mapping[str, Judge]) -> dict[str, list[dict]]:
+    """Where faces and writing are, by judge; not what is written there."""
+    return {key: [dict(victim=region.victim, box=list(region.box)) for region in judge.regions]
+            for key, judge in judges.items() if isinstance(judge, RegionJudge)}
 
 
 def _nothing_known(data: AttackData, seed: int) -> list[Reconstruction]:

@@ -11,6 +11,7 @@ import cv2
 import jinja2
 import numpy as np
 
+from mmppvit.attacks.report.crops import CropGroup
 from mmppvit.utils.atomic import write_atomic
 
 __all__ = ['ImageRow', 'write_page']
@@ -36,13 +37,15 @@ class ImageRow:
         return bool(self.note)
 
 
-def write_page(path: Path, report: Mapping, images: Sequence[ImageRow]) -> None:
+def write_page(path: Path, report: Mapping, images: Sequence[ImageRow],
+               crops: Sequence[CropGroup] = ()) -> None:
     """Write ``report.html``.
 
     Args:
         path (Path): The file.
         report (Mapping): What ``report.json`` holds, see ``tools/attack.py``.
         images (Sequence[ImageRow]): As they are to be shown.
+        crops (Sequence[CropGroup]): Faces and lines of text, likewise.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                      trim_blocks=True, lstrip_blocks=True)
@@ -50,7 +53,7 @@ def write_page(path: Path, report: Mapping, images: Sequence[ImageRow]) -> None:
     environment.tests['most'] = _is_most
     template = environment.from_string(
         resources.files('mmppvit.attacks.report').joinpath('page.html.j2').read_text('utf-8'))
-    text = template.render(report=report, images=images)
+    text = template.render(report=report, images=images, crops=crops)
     write_atomic(path, text.encode(errors='backslashreplace'))  # of file names that are not UTF-8
 
 

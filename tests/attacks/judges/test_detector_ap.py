@@ -24,7 +24,8 @@ from mmppvit.attacks.judges.detector_ap import (
     detector_ap,
     load_detector,
 )
-from mmppvit.attacks.judges.plain_boxes import image_ids, read_plain_boxes
+from mmppvit.attacks.judges.judge_list import JudgeFiles
+from mmppvit.attacks.judges.plain_boxes import image_ids, read_plain_boxes, victim_boxes
 from mmppvit.datasets import MixSubPatches
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.encryption import make_scheme, pad_to_patches
@@ -170,6 +171,28 @@ def test_padding_is_cut_before_victims_are_scored(setting, sealed_set, monkeypat
     for img in spoilt:
         img[72:], img[:, 86:] = 255, 0
     assert judge(spoilt) == score
+
+
+def test_boxes_of_victims_are_in_the_frame_of_the_plain_image_at_the_sealed_scale(setting,
+                                                                                 sealed_set):
+    truth = read_plain_boxes(setting.ann)
+    names = [victim.name for victim in _victims(setting)]
+    boxes = victim_boxes(truth, sealed_set, 0, names, truth.cats)
+    assert sum(map(len, boxes)) == len(truth.anns)
+    for index, found in zip(image_ids(truth, names).values(), boxes, strict=True):
+        for item, (x1, y1, x2, y2) in zip(truth.imgToAnns[index], found, strict=True):
+            x, y, w, h = item['bbox']
+            assert (x1, y1) == pytest.approx((x * 86 / 96, y * 72 / 80))
+            assert (x2, y2) == pytest.approx(((x + w) * 86 / 96, (y + h) * 72 / 80))
+    assert victim_boxes(truth, sealed_set, 0, names, ()) == [[]] * 5
+
+
+def test_boxes_alone_are_for_the_judge_of_text(setting):
+    """They are a mistake where nobody asked for text."""
+    with pytest.raises(ValueError, match='--detector and --checkpoint missing'):
+        VictimDetector.from_files(None, None, JudgeFiles(ann=[setting.ann], judges='faces'))
+    assert VictimDetector.from_files(
+        None, None, JudgeFiles(ann=[setting.ann], judges='text')) is None
 
 
 def test_victims_that_do_not_fit(setting, sealed_set, tmp_path):

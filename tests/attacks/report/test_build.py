@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
 from mmppvit.attacks.judges.judge_list import Judge
-from mmppvit.attacks.report import ImageRow, build_report, image_rows, write_page
+from mmppvit.attacks.judges.regions import Region, RegionJudge
+from mmppvit.attacks.report import ImageRow, build_report, crop_groups, image_rows, write_page
 from mmppvit.attacks.report.build import ways_of_use
 from mmppvit.attacks.runner import AttackResult
 from mmppvit.encryption import make_scheme
@@ -224,7 +226,7 @@ def test_images(made):
     assert not rows[1].note
     assert [caption.split(',')[0] for caption, _ in rows[0].images] == [
         'plain', 'sealed', 'reconstructed by honest']
-    assert {img.shape for _, img in rows[0].images} == {(64, 80, 3)}
+    assert {img.shape for _, img in rows[0].images} == {(48, 64, 3)}  # fitted into whole patches
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -304,10 +306,81 @@ def test_names_of_files_that_are_not_unicode(made, tmp_path):
     assert r'a\udcff' in (tmp_path / 'r.html').read_text()
 
 
+@pytest.mark.parametrize('which', ['made', 'detected', 'with_faces'])
+def test_the_json_is_as_its_schema_has_it(which, request):
+    """Of another kind of report each; the schema refuses what it does not describe."""
+    schema = json.loads(resources.files('mmppvit.attacks.report').joinpath(
+        'report.schema.json').read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    report = json.loads(json.dumps(request.getfixturevalue(which)[1]))
+    jsonschema.validate(report, schema)
+    for broken in ({**report, 'schema': 0}, {**report, 'rows': [{}]}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, schema)
+
+
+class Corners(RegionJudge):
+    """Two regions of the first image and one of the second; found where the corner is not black."""
+    title = 'faces found'
+    what = 'faces found'
+
+    @classmethod
+    def from_files(cls, settings, data, files) -> Corners:
+        return cls([Region(0, (2., 2., 22., 22.)), Region(0, (30., 10., 50., 40.)),
+                    Region(1, (0., 0., 16., 16.))], len(data.victims))
+
+    def scores(self, imgs):
+        return np.array([float(imgs[region.victim][:8, :8].any()) * (region.box[0] < 10)
+                         for region in self.regions])
+
+
+@pytest.fixture(scope='module')
+def with_faces(sealed):
+    settings = sealed.settings('mix')
+    data = settings.load()
+    reconstructed = {kind.name: [kind(data.scheme).reconstruct(victim.encrypted)
+                             for victim in data.victims] for kind in (Honest, Dark)}
+    judges = dict(faces=Corners.from_files(settings, data, None))
+    report = build_report(settings, data, [_result('honest'), _result('dark')], reconstructed,
+                          judges)
+    return data, report, reconstructed, judges
+
+
+def test_faces_come_first_in_plain_words(with_faces):
+    report = with_faces[1]
+    assert report['columns'][0]['key'] == 'faces'
+    assert report['verdict'][0].startswith('2 of 3 faces found on ')
+    assert '2 of 3 faces found on the best reconstruction' in report['handout']
+    assert 'anonymous' in report['handout']
+    assert [region['victim'] for region in report['judged']['faces']] == [0, 0, 1]
+
+
+def test_crops_show_worst_cases_first(with_faces, tmp_path):
+    data, report, reconstructed, judges = with_faces
+    group, = crop_groups(data, report, reconstructed, judges, count=2)
+    assert (group.back, group.total, len(group.crops)) == (2, 3, 2)
+    assert [crop.caption for crop in group.crops] == ['best attack: honest, 100%'] * 2
+    assert group.crops[0].plain.shape == group.crops[0].best.shape == (96, 96, 3)
+    every, = crop_groups(data, report, reconstructed, judges)
+    assert [crop.name for crop in every.crops] == [data.victims[k].name for k in (0, 1, 0)]
+    write_page(tmp_path / 'r.html', report, image_rows(data, report, reconstructed), [every])
+    page = _Page((tmp_path / 'r.html').read_text())
+    alts = [attrs['alt'] for tag, attrs in page.tags if tag == 'img']
+    assert len(set(alts)) == len(alts)
+    assert 'faces found: 2 of 3 came back by some attack' in ' '.join(page.text)
+    cells = [text for text in page.text if text.strip() == '2 of 3']
+    assert len(cells) >= 2
+
+
+def test_no_crops_where_no_attacker_came_to_an_end(with_faces):
+    data, report, _, judges = with_faces
+    assert crop_groups(data, report, {}, judges) == []
+
+
 def test_the_template_is_part_of_the_package():
     assert resources.files('mmppvit.attacks.report').joinpath('page.html.j2').is_file()
     text = (ROOT / 'pyproject.toml').read_text()
-    assert "'mmppvit.attacks.report' = ['page.html.j2']" in text
+    assert "'mmppvit.attacks.report' = ['page.html.j2', 'report.schema.json']" in text
 
 
 FLAGS = [
