@@ -1,4 +1,4 @@
-# PEViT-tiny on plain ImageNet images with DeiT's recipe. For 8 GPUs; not trained here.
+# PEViT-tiny on plain ImageNet images with a recipe after DeiT's. For 8 GPUs; not trained here.
 #   tools/dist_train.sh configs/classification/pevit-tiny_plain_imagenet.py 8 --amp
 # For other class folders, tools/train_classifier.py --data FOLDER sets paths and classes.
 _base_ = [

@@ -1,4 +1,4 @@
-# PEViT-tiny on shuffled ImageNet images with DeiT's recipe. For 8 GPUs; not trained here.
+# PEViT-tiny on shuffled ImageNet images with a recipe after DeiT's. For 8 GPUs; not trained here.
 #   tools/dist_train.sh configs/classification/pevit-tiny_shuffle_imagenet.py 8 --amp
 _base_ = './pevit-tiny_plain_imagenet.py'
 

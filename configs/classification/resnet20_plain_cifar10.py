@@ -1,5 +1,6 @@
 # ResNet-20 on plain CIFAR-10 (binary version): stage 1 of ../protectors/resnet20_paper_cifar10.py,
-# with the recipe of Ito et al. (IEEE Access 2021). For a GPU; not trained here.
+# with the schedule of Ito et al. (IEEE Access 2021). For a GPU; not trained here.
+# resnet20_plain_cifar10_release.py has their whole recipe.
 #   python tools/train.py configs/classification/resnet20_plain_cifar10.py --amp
 _base_ = [
     '../_base_/datasets/cifar10.py', '../_base_/schedules/sgd_200e_cifar.py',

@@ -12,7 +12,7 @@ mmppvit train-classifier                      # synthetic images, about a minute
 mmppvit train-classifier --data crops --encrypt mix --model-kwargs depth=3
 mmppvit train-classifier --data imagenet --amp --num-workers 8
 """
-# Option -> type, text, its values in DeiT's recipe and in that for synthetic images.
+# Option -> type, text, its values in the recipe after DeiT and in that for synthetic images.
 RECIPE = (
     ('--img-size', int, 'Side of the plain image, a multiple of --patch-size', '224, 96'),
     ('--crop', float, 'Least share of an image that a training crop shows; 1 keeps its scale, as '
@@ -47,7 +47,7 @@ def recipe_options(function):
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.option('--config', metavar='CONFIG', help='Config of configs/classification; default: that '
-              "of DeiT's recipe with --data, else that of synthetic images.")
+              "of the recipe after DeiT with --data, else that of synthetic images.")
 @click.option('--model', help="Name in timm's registry; default: the config's, a PEViT-tiny.")
 @click.option('--model-kwargs', cls=Many, metavar='KEY=VALUE...', help='Arguments of the model.')
 @click.option('--data', help='Folder with train/CLASS/* and val/CLASS/*.')
@@ -77,8 +77,8 @@ def recipe_options(function):
 def command(model_kwargs: tuple[str, ...], **options) -> None:
     """Train a classifier, PEViT or any other of timm, on encrypted images.
 
-    Without --data it trains on synthetic images. In parentheses: the values of DeiT's recipe, and
-    of the one for synthetic images; with --config, those of the config.
+    Without --data it trains on synthetic images. In parentheses: the values of the recipe
+    after DeiT, and of the one for synthetic images; with --config, those of the config.
     """
     # Read when torch is imported: threads that spin while they wait take the data loader's cores.
     os.environ.setdefault('GOMP_SPINCOUNT', '1000')

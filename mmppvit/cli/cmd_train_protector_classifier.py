@@ -12,7 +12,7 @@ EXAMPLES = """
 mmppvit train-protector-classifier                                      # synthetic images
 mmppvit train-protector-classifier --data cifar-10-batches-bin --vgg vgg16.pth --amp
 """
-# Option -> type and its values in the paper's recipe and in that for synthetic images.
+# Option -> type and its values in the recipe for CIFAR and in that for synthetic images.
 RECIPE = {
     '--epochs': (int, '200, 16'),
     '--protector-epochs': (int, '200, 12'),
@@ -54,7 +54,7 @@ def command(**options) -> None:
 
     Prints the accuracy of the frozen classifier on plain images and on protected ones (float, 8
     bit, JPEG of quality 90), and the SSIM of protected to plain images. In parentheses: the values
-    of the paper's recipe, and of the one for synthetic images.
+    of the recipe for CIFAR, and of the one for synthetic images.
     """
     # Read when torch is imported: threads that spin while they wait take the data loader's cores.
     os.environ.setdefault('GOMP_SPINCOUNT', '1000')

@@ -42,10 +42,14 @@ class CifarBinary(Dataset):
 
     Args:
         root (str): ``cifar-10-batches-bin`` or ``cifar-100-binary``.
-        split (str): 'train' or 'val', which is CIFAR's test set.
+        split (str): 'train' or 'val', which is CIFAR's test set; 'held_out' for the part of the
+            training images that ``held_out`` takes away from 'train'.
         training (bool): Augment.
         indices (int, optional): Only so many, the first.
         classes (Sequence[str], optional): Not asked: the folder says.
+        held_out (float): Share of the training images, of every class alike, that are no part of
+            'train': scikit-learn's stratified split.
+        held_out_seed (int): Of that split; 300 is Ito et al.'s.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -53,7 +57,8 @@ class CifarBinary(Dataset):
     """
 
     def __init__(self, root: str, split: str, training: bool = False, indices: int | None = None,
-                 classes: Sequence[str] | None = None) -> None:
+                 classes: Sequence[str] | None = None, held_out: float = 0.,
+                 held_out_seed: int = 300) -> None:
         self.root = Path(root)
         if not is_cifar(root):
             raise ValueError(f'{root} has none of {", ".join(_KINDS)}: name the folder of a binary '
@@ -61,7 +66,11 @@ class CifarBinary(Dataset):
         names = next(name for name in _KINDS if (self.root / name).is_file())
         head, files = _KINDS[names]
         self.classes = (self.root / names).read_text().split()
-        records = np.concatenate([_read(self.root / file, head) for file in files[split]])[:indices]
+        source = 'train' if split == 'held_out' else split
+        records = np.concatenate([_read(self.root / file, head) for file in files[source]])
+        if source == 'train' and (held_out or split == 'held_out'):
+            records = records[_split(records[:, head - 1], held_out, held_out_seed)[split]]
+        records = records[:indices]
         self.labels = records[:, head - 1].tolist()
         self.images = torch.from_numpy(records[:, head:].reshape(-1, 3, _SIDE, _SIDE))
         self.metainfo = dict(classes=tuple(self.classes))
@@ -85,3 +94,18 @@ def _read(path: Path, head: int) -> np.ndarray:
         raise ValueError(f'{path} is cut short: its {len(content)} bytes are no whole number of '
                          f'records of {head + _PIXELS}')
     return content.reshape(-1, head + _PIXELS)
+
+
+def _split(labels: np.ndarray, held_out: float, seed: int) -> dict[str, np.ndarray]:
+    """Indices of 'train' and 'held_out'."""
+    if not 0 < held_out < 1:
+        raise ValueError(f'held_out must be a share of the training images, e.g. 0.1, got '
+                         f'{held_out}')
+    try:
+        from sklearn.model_selection import train_test_split
+    except ImportError:
+        raise ValueError('held_out needs scikit-learn: pip install scikit-learn') from None
+    train, rest = train_test_split(
+        np.arange(len(labels)), test_size=held_out, shuffle=True, stratify=labels,
+        random_state=seed)
+    return dict(train=train, held_out=rest)

@@ -40,7 +40,7 @@ class ProtectionOptions:
     Args:
         models (Sequence[str]): Classifiers, by name in timm's registry.
         data (str, optional): A binary CIFAR, or a folder with train/CLASS/* and val/CLASS/*, for
-            the paper's schedule; default: synthetic images and a short schedule.
+            the schedule of Ito et al.; default: synthetic images and a short schedule.
         work_dir (str): Folder of everything that is written.
         num_train (int): Number of synthetic images to train on.
         num_val (int): Number of synthetic images to test on.

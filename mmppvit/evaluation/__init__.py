@@ -1,4 +1,4 @@
 from mmppvit.evaluation.sealed_coco_metric import SealedCocoMetric
-from mmppvit.evaluation.top_accuracy import TopAccuracy
+from mmppvit.evaluation.top_accuracy import HeldOutLoss, TopAccuracy
 
-__all__ = ['SealedCocoMetric', 'TopAccuracy']
+__all__ = ['HeldOutLoss', 'SealedCocoMetric', 'TopAccuracy']

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from torch import nn
 
+from mmppvit.engine.hooks.best_epoch import load_best
 from mmppvit.models.classifiers.protected_classifier import ProtectedClassifier
 from mmppvit.models.detectors import ProtectedDetector
 from mmppvit.models.protectors import fingerprint, save_protector
@@ -27,7 +28,14 @@ class ProtectorHook(Hook):
     and so no good one replaced, if a weight is not finite, or if the frozen model has changed. The
     file is in the work folder, has the weights of the last iteration, and
     :func:`load_protector` reads it.
+
+    Args:
+        best (bool): Write the weights of the epoch that ``CheckpointHook.save_best`` chose, and not
+            the last ones.
     """
+
+    def __init__(self, best: bool = False) -> None:
+        self.best = best
 
     def before_train(self, runner) -> None:
         """Remember the frozen model.
@@ -61,6 +69,8 @@ class ProtectorHook(Hook):
         """Write ``protector.safetensors``."""
         if is_main_process():
             path = Path(runner.work_dir) / 'protector.safetensors'
+            if self.best:
+                load_best(runner, unwrap_model(runner.model))
             save_protector(path, unwrap_model(runner.model).protector, self._frozen)
             print_log(f'the protector is in {path}', logger='current')
 

@@ -71,6 +71,10 @@ class PEViTClassifier(nn.Module):
         reference_encoding (bool): The paper's reference-based encoding.
         mix_input (bool): Take plain images and mix them here, so that trainers which know nothing
             of mixing can train weights for mixed images.
+        shuffle_tokens (bool): Permute the patch tokens of every image at random, in training and
+            evaluation, as the released model does after mixup. The logits do not change.
+        torch_embed_init (bool): Start the convolution of the embedding as PyTorch does, which is
+            how the released model starts, and not from a truncated normal.
         drop_rate (float): Dropout before the head.
         drop_path_rate (float): Stochastic depth of the last block; it grows linearly up to it.
     """
@@ -88,6 +92,8 @@ class PEViTClassifier(nn.Module):
                  nonlinear_embed: bool = False,
                  reference_encoding: bool = True,
                  mix_input: bool = False,
+                 shuffle_tokens: bool = False,
+                 torch_embed_init: bool = False,
                  drop_rate: float = 0.,
                  drop_path_rate: float = 0.) -> None:
         super().__init__()
@@ -96,6 +102,7 @@ class PEViTClassifier(nn.Module):
         self.num_features = self.head_hidden_size = self.embed_dim = self.embed_dims = embed_dim
         self.num_layers = depth
         self.mix_input = mix_input
+        self.shuffle_tokens = shuffle_tokens
         self.grad_checkpointing = False
         self.patch_embed = MixedPatchEmbed(patch_size, grid, in_chans, embed_dim, nonlinear_embed)
         self.reference_encoding = ReferenceEncoding(embed_dim) \
@@ -107,6 +114,8 @@ class PEViTClassifier(nn.Module):
         self.reset_classifier(num_classes, global_pool)
         trunc_normal_(self.cls_token, std=.02)
         self.apply(init_vit_weights)
+        if torch_embed_init:
+            self.patch_embed.start_as_torch()
 
     @property
     def input_patch(self) -> int:
@@ -146,7 +155,11 @@ class PEViTClassifier(nn.Module):
         """(B, C, H, W) -> (B, 1 + N, D), the class token first."""
         if self.mix_input:
             x = mix_image_batch(x, self.patch_embed.patch_size, self.patch_embed.grid)
-        x = self.reference_encoding(self.patch_embed(x).flatten(2).transpose(1, 2))
+        x = self.patch_embed(x).flatten(2).transpose(1, 2)
+        if self.shuffle_tokens:
+            order = torch.rand(x.shape[:2], device=x.device).argsort(1)
+            x = x.gather(1, order[..., None].expand_as(x))
+        x = self.reference_encoding(x)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
         for block in self.blocks:
             if self.grad_checkpointing and self.training:

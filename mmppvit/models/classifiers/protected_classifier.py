@@ -31,6 +31,8 @@ class ProtectedClassifier(BaseModel):
         perceptual (dict): The distance.
         quantize (bool): Round to 8 bit in training, straight through for the gradient; the paper
             does not. Predictions are always made from 8-bit values.
+        report_loss (bool): Give predictions the loss that training lowers, for
+            :class:`HeldOutLoss`; it takes a second pass.
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
@@ -40,11 +42,11 @@ class ProtectedClassifier(BaseModel):
     def __init__(self, classifier: dict, checkpoint: str,
                  protector: dict = dict(type='ProtectionUNet'), alpha: float = .01,
                  perceptual: dict = dict(type='RandomFeatureDistance'),
-                 quantize: bool = False) -> None:
+                 quantize: bool = False, report_loss: bool = False) -> None:
         super().__init__()
         if alpha < 0:
             raise ValueError(f'alpha must not be negative, got {alpha}')
-        self.alpha, self.quantize = alpha, quantize
+        self.alpha, self.quantize, self.report_loss = alpha, quantize, report_loss
         self.classifier = MODELS.build(classifier)
         load_classifier(self.classifier.model, checkpoint)
         self.classifier.requires_grad_(False).eval()
@@ -97,13 +99,23 @@ class ProtectedClassifier(BaseModel):
             mode (str): 'tensor', 'loss' or 'predict'.
         """
         if mode != 'loss':
-            return self.classifier(self.protect(inputs, True), label, mode)
+            results = self.classifier(self.protect(inputs, True), label, mode)
+            if mode == 'predict' and self.report_loss:
+                self._set_losses(results, inputs, label)
+            return results
         protected = self.protect(inputs, self.quantize)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.alpha > 0):
             distance = self.perceptual(protected / 255, inputs.float() / 255)
         return dict(loss_class=self.classifier(protected, label, 'loss')['loss'],
                     loss_perceptual=-self.alpha * distance,
                     perceptual_distance=distance.detach())
+
+    def _set_losses(self, results: list[dict], inputs: Tensor, label: Tensor) -> None:
+        """The loss that training lowers, of the batch, in place of the classifier's."""
+        losses = self(inputs, label, 'loss')
+        total = float(losses['loss_class'] + losses['loss_perceptual'])
+        for result in results:
+            result['loss'] = total
 
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum, and what is logged.

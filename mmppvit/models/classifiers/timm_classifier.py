@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from mmdet.registry import MODELS
 from mmengine.model import BaseModel
 from timm.data import Mixup, resolve_model_data_config
+from timm.data.random_erasing import RandomErasing
 from timm.loss import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
 
 __all__ = ['TimmClassifier']
@@ -25,6 +26,8 @@ class TimmClassifier(BaseModel):
         kwargs (dict): Further arguments of ``timm.create_model``, with ``num_classes``.
         mixup (float): Parameter of mixup's beta distribution; 0 for none.
         cutmix (float): The same of CutMix.
+        random_erasing (float): Share of the images that lose a rectangle to noise, after they are
+            normalized and before mixup, as timm does it without its own loader.
         label_smoothing (float): Share of the target that goes to all classes alike.
         mean (Sequence[float], optional): Of the channels, 0 to 1; default: the model's.
         std (Sequence[float], optional): The same.
@@ -32,13 +35,16 @@ class TimmClassifier(BaseModel):
 
     def __init__(self, name: str, kwargs: dict, mixup: float = 0., cutmix: float = 0.,
                  label_smoothing: float = 0., mean: Sequence[float] | None = None,
-                 std: Sequence[float] | None = None) -> None:
+                 std: Sequence[float] | None = None, random_erasing: float = 0.) -> None:
         super().__init__()
         self.model = timm.create_model(name, **kwargs)
         facts = resolve_model_data_config(self.model)
         for key, values in (('mean', mean), ('std', std)):
             value = torch.tensor(values or facts[key]).view(1, -1, 1, 1) * 255
             self.register_buffer(key, value, persistent=False)
+        # The noise is drawn where the images are.
+        self.erase = RandomErasing(random_erasing, mode='pixel', device='') \
+            if random_erasing > 0 else None
         self.mixup = None
         if mixup > 0 or cutmix > 0:
             self.mixup = Mixup(mixup, cutmix, label_smoothing=label_smoothing,
@@ -63,10 +69,14 @@ class TimmClassifier(BaseModel):
 
         Returns:
             Tensor | dict | list[dict]: (B, classes); ``loss``; or for each image ``ranked``, the
-            best five classes at most and the best first, ``label`` and ``num_classes``.
+            best five classes at most and the best first, ``label``, ``num_classes`` and ``loss``,
+            its cross-entropy.
         """
         x = (inputs.float() - self.mean) / self.std
         if mode == 'loss':
+            if self.erase is not None:
+                self.erase.device = x.device
+                x = self.erase(x)
             if self.mixup is not None:
                 x, label = self.mixup(x, label)
             return dict(loss=self.criterion(self.model(x), label))
@@ -75,5 +85,6 @@ class TimmClassifier(BaseModel):
             return logits
         count = logits.shape[1]
         ranked = logits.topk(min(5, count), dim=1).indices
-        return [dict(ranked=row, label=int(one), num_classes=count)
-                for row, one in zip(ranked, label, strict=True)]
+        losses = F.cross_entropy(logits.float(), label, reduction='none')
+        return [dict(ranked=row, label=int(one), num_classes=count, loss=float(loss))
+                for row, one, loss in zip(ranked, label, losses, strict=True)]

@@ -1,0 +1,6 @@
+# PEViT-small by the released recipe: see pevit-base_shuffle_imagenet_release.py. The published
+# command is for base. Not trained here.
+#   tools/dist_train.sh configs/classification/pevit-small_shuffle_imagenet_release.py 8 --amp
+_base_ = './pevit-base_shuffle_imagenet_release.py'
+
+model = dict(name='pevit_small_patch16_224')
