@@ -157,3 +157,28 @@ def test_sealed_data_sets_need_neither_torch_nor_mmdet(module):
 def test_importing_registers_the_classifiers_with_timm():
     import_module('mmppvit.register')
     assert len(import_module('timm').list_models('pevit_*')) == 6
+
+
+def test_every_name_is_known_before_it_is_imported():
+    """And what MMDetection's registries import at first takes neither timm nor torchvision."""
+    done = _python('''
+import sys
+import mmppvit, mmdet.registry, mmengine.registry
+from mmengine.registry import Registry
+import mmppvit.register_names
+heavy = [name for name in ('timm', 'torchvision', 'grpc') if name in sys.modules]
+found = {}
+for module in (mmengine.registry, mmdet.registry):
+    for registry in vars(module).values():
+        if isinstance(registry, Registry):
+            later = set(getattr(registry._module_dict, 'later', ()))
+            found[id(registry)] = registry, later | set(dict.keys(registry._module_dict))
+import mmppvit.register
+unknown = [(registry.name, name) for registry, before in found.values()
+           for name, module in dict.items(registry._module_dict)
+           if module.__module__.startswith('mmppvit') and name not in before]
+for registry, before in found.values():  # nothing is named that is not registered
+    assert before <= set(registry.module_dict), (registry.name, before - set(registry.module_dict))
+assert not heavy and not unknown, (heavy, unknown)
+''')
+    assert done.returncode == 0, done.stderr

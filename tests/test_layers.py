@@ -24,6 +24,7 @@ LAYERS = [
     ('engine', 'visualization'),
     ('two_party', ),
     ('attacks', ),
+    ('register_names', ),
     ('register', ),
     ('adapt', 'demo'),
     ('cli', ),

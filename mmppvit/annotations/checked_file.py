@@ -21,6 +21,11 @@ def parse_coco(content: bytes, name: str) -> tuple[dict, CheckReport]:
         data = parse_json(content)
     except ValueError as err:
         raise AnnotationError(f'{name} is not a COCO annotation file: {err}') from None
+    return checked_coco(data, name)
+
+
+def checked_coco(data: object, name: str) -> tuple[dict, CheckReport]:
+    """As :func:`read_coco`, of a json that is parsed already; ``data`` may be changed."""
     data, report = check_coco(data, name)
     if report.refused:
         raise AnnotationError(report.error())

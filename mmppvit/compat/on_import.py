@@ -18,7 +18,7 @@ __all__ = ['hook_into_imports']
 
 # The packages whose import needs the fixes; others reach torchvision and mmcv through these.
 NEED_FIXES = ('torchvision', 'mmcv', 'mmengine', 'timm', 'mmdet')
-REGISTER = 'mmppvit.register'
+REGISTER = 'mmppvit.register_names'
 
 
 def hook_into_imports() -> None:
@@ -39,7 +39,7 @@ def hook_into_imports() -> None:
 
 
 def add_location(registries: ModuleType) -> None:
-    """Let every registry of ``mmdet.registry`` import :mod:`mmppvit.register` when it is used."""
+    """Let every registry of ``mmdet.registry`` import ``mmppvit.register_names`` when used."""
     from mmengine.registry import Registry
     for registry in vars(registries).values():
         if isinstance(registry, Registry) and registry.scope == 'mmdet' \

@@ -2,7 +2,6 @@ from mmppvit.datasets.checked_coco import CheckedCocoDataset
 from mmppvit.datasets.cifar import CifarBinary
 from mmppvit.datasets.commuting import check_commutes
 from mmppvit.datasets.encrypted_image_folder import EncryptedImageFolder
-from mmppvit.datasets.repeated_sampler import RepeatedAugmentationSampler
 from mmppvit.datasets.sealed_coco import SealedCocoDataset
 from mmppvit.datasets.transforms import (
     AddNoiseImage,
@@ -31,7 +30,7 @@ __all__ = [
     'LoadSealedAnnotations', 'LoadSealedImage', 'MixSubPatches', 'PackSealedInputs',
     'PatchAlignedMosaic',
     'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
-    'RandomRotate90', 'ReadSeal', 'RepeatedAugmentationSampler', 'ResizeToWholePatches',
+    'RandomRotate90', 'ReadSeal', 'ResizeToWholePatches',
     'SealedCocoDataset', 'ShufflePatches',
     'UnshufflePatches', 'check_commutes'
 ]

@@ -2,14 +2,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import os.path as osp
+from functools import cached_property
 
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.fileio import get
 from mmengine.logging import print_log
 
-from mmppvit.annotations import parse_coco
+from mmppvit.annotations import CheckReport, parse_coco
 from mmppvit.annotations.image_frame import JsonFrame, read_frame
 from mmppvit.annotations.image_names import file_of
 from mmppvit.compat.coco_api import index_coco
@@ -30,6 +32,11 @@ class CheckedCocoDataset(CocoDataset):
     :class:`mmdet.datasets.CocoDataset`.
     """
 
+    @cached_property
+    def _good(self) -> dict[str, tuple[int, ...]]:
+        """Files that were found good, and what they were then."""
+        return {}
+
     def load_data_list(self) -> list[dict]:
         """Read the json.
 
@@ -38,7 +45,7 @@ class CheckedCocoDataset(CocoDataset):
             AnnotationError: It cannot be used; every kind of fault is named.
             ValueError: Its categories do not fit ``metainfo``.
         """
-        data, report = parse_coco(self._json(), self.ann_file)
+        data, report = self._parsed()
         if report.remarks():
             print_log(report.remarks(), logger='current', level=logging.WARNING)
         categories = [item['name'] for item in data['categories']]
@@ -49,8 +56,8 @@ class CheckedCocoDataset(CocoDataset):
         finally:
             del self.COCOAPI
 
-    def _json(self) -> bytes:
-        return _content(self.ann_file, self.backend_args)
+    def _parsed(self) -> tuple[dict, CheckReport]:
+        return parse_coco(_content(self.ann_file, self.backend_args), self.ann_file)
 
     def filter_data(self) -> list[dict]:
         """Images that pass ``filter_cfg``.
@@ -99,13 +106,19 @@ class CheckedCocoDataset(CocoDataset):
     def check_image(self, info: dict) -> None:
         """Raise OSError unless the file is whole and its boxes fit it.
 
+        A file that this process has found good is not read again as long as its size and times
+        stay the same.
+
         Args:
             info (dict): What :meth:`get_data_info` says of it. Only local files are checked.
         """
         if self.backend_args:
             return
         try:
-            self._check_file(info['img_path'], info)
+            state = *_state(info['img_path']), info['width'], info['height']
+            if self._good.get(info['img_path']) != state:
+                self._check_file(info['img_path'], info)
+                self._good[info['img_path']] = state
         except OSError as err:
             raise self._unusable(info, err) from err
 
@@ -122,6 +135,11 @@ class CheckedCocoDataset(CocoDataset):
         problem = self._json_frame.problem((info['width'], info['height']), read_frame(path))
         if problem is not None:
             raise OSError(problem)
+
+
+def _state(path: str) -> tuple[int, ...]:
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _content(ann_file: str, backend_args: dict | None) -> bytes:

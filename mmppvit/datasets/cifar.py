@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from mmdet.registry import DATASETS
 from torch.utils.data import Dataset
-from torchvision.transforms import Compose, RandomCrop, RandomHorizontalFlip
 
 __all__ = ['CifarBinary', 'is_cifar']
 
@@ -74,6 +73,8 @@ class CifarBinary(Dataset):
         self.labels = records[:, head - 1].tolist()
         self.images = torch.from_numpy(records[:, head:].reshape(-1, 3, _SIDE, _SIDE))
         self.metainfo = dict(classes=tuple(self.classes))
+        # Not above: torchvision takes seconds, and detectors need none of this.
+        from torchvision.transforms import Compose, RandomCrop, RandomHorizontalFlip
         steps = [RandomCrop(_SIDE, padding=4), RandomHorizontalFlip()] if training else []
         self.transform = Compose(steps)
 

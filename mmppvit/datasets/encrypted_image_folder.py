@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from mmdet.registry import DATASETS
 from PIL import Image
-from timm.data import create_transform
 from torch.utils.data import Dataset
 
 from mmppvit.datasets.image_encryption import ImageEncryption
@@ -74,6 +73,7 @@ class EncryptedImageFolder(Dataset):
         self.samples = _find_samples(self.root, self.classes)
         self.metainfo = dict(classes=tuple(self.classes))
         self.encrypt = ImageEncryption(**encryption, training=training, seed=seed)
+        from timm.data import create_transform  # takes seconds, and detectors do not need it
         self.transform: Callable = create_transform(
             **transform, is_training=training, normalize=False)
 

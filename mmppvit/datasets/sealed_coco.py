@@ -1,13 +1,13 @@
 """Sealed COCO data sets."""
 from __future__ import annotations
 
-import json
 import os
 import random
 from pathlib import Path
 
 from mmdet.registry import DATASETS
 
+from mmppvit.annotations import CheckReport, checked_coco
 from mmppvit.datasets.checked_coco import CheckedCocoDataset
 from mmppvit.datasets.commuting import check_commutes
 from mmppvit.datasets.transforms import LoadSealedImage, open_manifest
@@ -52,7 +52,7 @@ class SealedCocoDataset(CheckedCocoDataset):
         self._folders = [image_folder(self.manifest.scales, i)
                          for i in range(len(self.manifest.scales))]
         if not self.manifest.locked:  # the pipeline's key opens it later
-            self.manifest.read_annotations()
+            self.manifest.check_annotations()
         _check_files(self.manifest)
         super().__init__(data_root=root, ann_file=ANNOTATIONS,
                          data_prefix=dict(img=self._folders[index]), **kwargs)
@@ -62,10 +62,13 @@ class SealedCocoDataset(CheckedCocoDataset):
         self._loader().check(self.manifest)
         check_commutes(self.pipeline.transforms, self.manifest.scheme)
 
-    def _json(self) -> bytes:
+    def _parsed(self) -> tuple[dict, CheckReport]:
         """Of the manifest, which has checked it, or opens it with the pipeline's key."""
         self._loader().check(self.manifest)
-        return json.dumps(self.manifest.read_annotations()).encode()
+        return checked_coco(self.manifest.read_annotations(), self.ann_file)
+
+    def check_image(self, info: dict) -> None:
+        """Nothing: ``LoadSealedImage`` looks at its digest, and its boxes are of another frame."""
 
     def _loader(self) -> LoadSealedImage:
         for step in self.pipeline.transforms:
@@ -73,9 +76,6 @@ class SealedCocoDataset(CheckedCocoDataset):
                 return step
         raise ValueError("the pipeline has no dict(type='LoadSealedImage'), which reads and "
                          'checks sealed images: put it in place of LoadImageFromFile')
-
-    def _check_file(self, path: str, info: dict) -> None:
-        """Nothing: ``LoadSealedImage`` looks at its digest, and its boxes are of another frame."""
 
     def get_data_info(self, idx: int) -> dict:
         """As ``CocoDataset``'s; with ``scale='random'`` of a scale drawn anew."""

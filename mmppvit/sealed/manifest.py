@@ -243,17 +243,26 @@ class Manifest:
             raise ManifestError(f'the metadata of {self.root} is sealed: only the key opens it')
         if self.sealed_metadata is not None and self._hidden['annotations'] is not None:
             return json.loads(json.dumps(self._hidden['annotations']))
+        content = self._annotations()
+        try:
+            return parse_json(content)
+        except (ValueError, RecursionError) as err:
+            raise ManifestError(f'{self.root / ANNOTATIONS} is not JSON: {err}') from None
+
+    def check_annotations(self) -> None:
+        """Raise ManifestError unless the COCO json is what was sealed; it is not parsed."""
+        if self.sealed_metadata is None:
+            self._annotations()
+
+    def _annotations(self) -> bytes:
         if self.annotations is None:
             raise ManifestError(f'{self.root} was sealed without annotations')
         try:
-            path = path_within(self.root, ANNOTATIONS)
-            content = read_regular(path)
+            content = read_regular(path_within(self.root, ANNOTATIONS))
         except OSError as err:
             raise ManifestError(f'{self.root / ANNOTATIONS} is missing or cannot be read '
                                 f'({err.strerror or err}): restore it') from None
         if hashlib.sha256(content).hexdigest() != self.annotations:
-            raise ManifestError(f'{path} is missing or not what was sealed: restore it')
-        try:
-            return parse_json(content)
-        except (ValueError, RecursionError) as err:
-            raise ManifestError(f'{path} is not JSON: {err}') from None
+            raise ManifestError(f'{self.root / ANNOTATIONS} is missing or not what was sealed: '
+                                'restore it')
+        return content

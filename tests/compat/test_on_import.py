@@ -35,7 +35,7 @@ def test_every_registry_of_mmdet_knows_us_once():
     registries = [r for r in vars(mmdet.registry).values()
                   if isinstance(r, Registry) and r.scope == 'mmdet']
     assert len(registries) > 15
-    assert all(r._locations.count('mmppvit.register') == 1 for r in registries)
+    assert all(r._locations.count('mmppvit.register_names') == 1 for r in registries)
 
 
 def test_a_scope_of_the_users_own_finds_our_modules():
@@ -53,17 +53,17 @@ def test_registries_that_were_imported_before(run_python, used):
         sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != '_Hook']
         for name in [n for n in sys.modules if n.partition('.')[0] == 'mmppvit']:
             del sys.modules[name]
-        mmdet.registry.MODELS._locations.remove('mmppvit.register')
+        mmdet.registry.MODELS._locations.remove('mmppvit.register_names')
         mmdet.registry.MODELS._module_dict.pop('PEViT', None)
         mmdet.registry.MODELS._imported = {used}
-        sys.modules['mmppvit.register'] = None  # importing it raises
+        sys.modules['mmppvit.register_names'] = None  # importing it raises
         import mmppvit
         try:
             mmdet.registry.MODELS.get('PEViT')
         except ImportError as error:
             print(error.name)
     """))
-    assert done.stdout.strip() == 'mmppvit.register', done.stderr
+    assert done.stdout.strip() == 'mmppvit.register_names', done.stderr
 
 
 @pytest.fixture

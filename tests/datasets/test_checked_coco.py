@@ -326,3 +326,16 @@ def test_images_that_are_links(root):
     (root / 'a.jpg').rename(root.parent / 'cached.jpg')
     (root / 'a.jpg').symlink_to(root.parent / 'cached.jpg')
     assert _build(root)[0]['inputs'].shape == (3, 48, 64)
+
+
+def test_a_file_is_checked_again_only_when_it_changes(root, monkeypatch):
+    dataset, calls = _build(root), []
+    monkeypatch.setattr(checked_coco, 'check_readable', calls.append)
+    for _ in range(3):
+        dataset[0]
+    assert len(calls) == 1
+    content = (root / 'a.jpg').read_bytes()
+    monkeypatch.undo()
+    (root / 'a.jpg').write_bytes(content[:len(content) // 2])
+    with pytest.raises(OSError, match='cannot be used'):
+        dataset[0]

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+import mmppvit.sealed.manifest as manifest_module
 from mmppvit.encryption import Key
 from mmppvit.sealed import ANNOTATIONS, Manifest, ManifestError, SealJob, seal_dataset
 from tests.models.tiny_detectors import model_config
@@ -88,6 +89,15 @@ def test_the_json_is_read_once(sealed_shapes, tmp_path):
     path.write_text(path.read_text() + ' ')
     with pytest.raises(ManifestError, match='not what was sealed'):
         dataset.full_init()
+
+
+def test_the_json_is_parsed_once(sealed_shapes, monkeypatch):
+    """Its digest is looked at before; the parsed json goes to MMDetection as it is."""
+    calls, parse = [], manifest_module.parse_json
+    monkeypatch.setattr(manifest_module, 'parse_json',
+                        lambda content: calls.append(len(content)) or parse(content))
+    DATASETS.build(_dataset(sealed_shapes.root / 'mix', sealed_shapes))
+    assert len(calls) == 1
 
 
 def test_perfect_detections_are_perfect(hidden, sealed_shapes):
