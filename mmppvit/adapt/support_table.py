@@ -58,7 +58,7 @@ queries and detections are few, for speed.
 
 """
 # Run in every test; different in what has to be adapted, and quick.
-SAMPLE = ('retinanet', 'fcos', 'yolox', 'detr', 'solov2')
+SAMPLE = ('retinanet', 'fcos', 'yolox', 'detr')
 
 
 def folders() -> dict[str, str]:

@@ -62,6 +62,8 @@ SECTIONS = {
     },
 }
 COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
+# What an attacker may see, and the command that attacks it: ``mmppvit attack --view NAME``.
+VIEWS = {'files': 'attack', 'host': 'attack-host', 'gradients': 'attack-gradients'}
 
 
 class LazyGroup(click.Group):
@@ -81,6 +83,8 @@ class LazyGroup(click.Group):
             close = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f'did you mean {close[0]}?' if close else f'choose from {", ".join(COMMANDS)}'
             raise click.UsageError(f'no command {args[0]}: {hint}', ctx)
+        if args and args[0] == 'attack':
+            args = _of_view(args, ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -107,6 +111,19 @@ def program(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+def _of_view(args: list[str], ctx: click.Context) -> list[str]:
+    """``attack --view host ...`` is ``attack-host ...``, which has options of its own."""
+    for i, word in enumerate(args):
+        name, equals, view = word.partition('=')
+        if name == '--view':
+            end = i + 1 if equals else i + 2
+            view = view if equals else ''.join(args[i + 1:end])
+            if view not in VIEWS:
+                raise click.UsageError(f'--view {view}: choose from {", ".join(VIEWS)}', ctx)
+            return [VIEWS[view], *args[1:i], *args[end:]]
+    return args
 
 
 def main(args: Sequence[str] | None = None) -> int:

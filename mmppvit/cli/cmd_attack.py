@@ -18,6 +18,10 @@ mmppvit attack ... --detector plain.py --checkpoint plain.pth --ann boxes.json
 @click.option('--sealed', required=True, help='Folder of the sealed data set.')
 @click.option('--plain', required=True, help='Folder of images it was sealed from.')
 @click.option('--out', required=True, type=PathType(), help='Folder for the report.')
+@click.option('--view', type=click.Choice(['files', 'host', 'gradients']), default='files',
+              expose_value=False, help='What the attacker sees: sealed files (default); what the '
+              'host of a two-party training receives, as attack-host; the gradients of a client '
+              'in federated training, as attack-gradients. --view NAME --help has their options.')
 @click.option('--attacks', default='all', metavar='NAMES',
               help='all, or some with commas between them; a wrong name lists what there is.')
 @click.option('--protector', help='Of scheme learned: the network, which attackers have, too.')

@@ -324,3 +324,19 @@ def test_shell_completion(words, expected):
         env=dict(os.environ, _MMPPVIT_COMPLETE='bash_complete', COMP_WORDS=words,
                  COMP_CWORD=str(len(words.split()) - 1)))
     assert {line.partition(',')[2] for line in done.stdout.splitlines()} == expected
+
+
+@pytest.mark.parametrize(('args', 'usage'), [
+    (['attack', '--view', 'host', '--help'], 'attack-host [OPTIONS] RECORDING CONFIG'),
+    (['attack', '--view=gradients', '-h'], 'attack-gradients '),
+    (['attack', '--view', 'files', '--help'], 'attack [OPTIONS]'),
+    (['attack', '--help'], 'attack [OPTIONS]')])
+def test_what_an_attacker_sees(args, usage, capsys):
+    assert app.main(args) == 0
+    assert f'Usage: mmppvit {usage}' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('args', [['--view', 'sky'], ['--view=sky'], ['--view']])
+def test_views_that_are_none(args, capsys):
+    assert app.main(['attack', *args]) == 2
+    assert 'choose from files, host, gradients' in capsys.readouterr().err

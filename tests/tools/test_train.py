@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DETECTORS = ['atss_pevit-tiny_mix', 'atss_pevit-tiny_plain', 'retinanet_pevit-small_mix',
              'faster-rcnn_pevit-small_mix', 'mask-rcnn_pevit-base_mix', 'detr_pevit-small_mix',
              'peyolos-small_mix', 'yolos-tiny_plain']
-RESUMED = {'atss_pevit-tiny_mix', 'mask-rcnn_pevit-base_mix', 'peyolos-small_mix'}
+RESUMED = {'atss_pevit-tiny_mix', 'peyolos-small_mix'}
 
 
 def _scalars(work_dir: Path) -> list[dict]:
