@@ -4,8 +4,10 @@ from __future__ import annotations
 import copy
 import json
 import random
+import struct
+import zlib
 
-__all__ = ['bent_json', 'mutated']
+__all__ = ['bent_json', 'mutated', 'png_claiming']
 
 PIECES = [b'', b'null', b'-1', b'1e999', b'NaN', b'[]', b'{}', b'""', b'9' * 400, b'\x00', b'\xff',
           b'../../x', b'\x1b[2J', b'[' * 2000, b'true', b'"\\ud800"', b'1.5', b'4', b'images/']
@@ -72,3 +74,14 @@ def _nodes(data: object) -> list:
             found.extend(node.values() if isinstance(node, dict) else node)
         place += 1
     return found
+
+
+def png_claiming(side: int) -> bytes:
+    """A PNG of a few bytes that says it has ``side`` x ``side`` pixels."""
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack('>I', len(content)) + kind + content + struct.pack(
+            '>I', zlib.crc32(kind + content))
+
+    head = struct.pack('>II5B', side, side, 8, 2, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(
+        b'IDAT', zlib.compress(bytes(2**20))) + chunk(b'IEND', b'')

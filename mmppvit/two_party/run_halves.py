@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import mmcv
 import numpy as np
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
@@ -14,6 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmppvit.engine.config_runners import write_coco_results
+from mmppvit.sealed import read_plain
 from mmppvit.sealed.image_files import SUFFIXES
 from mmppvit.two_party.split import BackboneHalf, HeadHalf, read_part, write_part
 from mmppvit.utils.config_files import load_config
@@ -44,11 +44,11 @@ def find_images(paths: Sequence[Path]) -> dict[Path, Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 in BGR, as MMDetection's loader reads it."""
-    img = mmcv.imread(path)
-    if img is None:
-        raise ValueError(f'{path} is not an image that can be read')
-    return img
+    """(H, W, 3) uint8 in BGR, as MMDetection's loader reads it; it may come from another party."""
+    try:
+        return read_plain(path).img
+    except OSError as err:
+        raise ValueError(f'{path} is not an image that can be read: {err}') from None
 
 
 def run_backbone(model: Path, images: Sequence[Path], out: Path, batch_size: int = 1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import zlib
 
 import cv2
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 
 from mmppvit.sealed.image_files import SUFFIXES, check_declared_size
 from mmppvit.sealed.plain_images import check_readable, list_folder, read_plain
+from tests.hostile_bytes import png_claiming
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (24, 40, 3), dtype=np.uint8)
@@ -190,17 +190,6 @@ def test_files_that_may_not_be_read(tmp_path):
 # --- small files that claim to be huge -----------------------------------------------------------
 
 
-def _claiming(side: int) -> bytes:
-    """A PNG of a few bytes that says it has ``side`` x ``side`` pixels."""
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack('>I', len(content)) + kind + content + struct.pack(
-            '>I', zlib.crc32(kind + content))
-
-    head = struct.pack('>II5B', side, side, 8, 2, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(
-        b'IDAT', zlib.compress(bytes(2**20))) + chunk(b'IEND', b'')
-
-
 def _claiming_jpeg(side: int) -> bytes:
     content = bytearray(_encoded('.jpg'))
     at = content.index(b'\xff\xc0')
@@ -214,7 +203,7 @@ def _claiming_bmp(side: int) -> bytes:
     return bytes(content)
 
 
-@pytest.mark.parametrize('content', [_claiming(30_000), _claiming_jpeg(30_000),
+@pytest.mark.parametrize('content', [png_claiming(30_000), _claiming_jpeg(30_000),
                                      _claiming_bmp(30_000)], ids=['png', 'jpeg', 'bmp'])
 def test_what_claims_to_be_huge_is_not_decoded(tmp_path, monkeypatch, content):
     """900 million pixels would take 2.7 GB."""
@@ -229,7 +218,7 @@ def test_what_claims_to_be_huge_is_not_decoded(tmp_path, monkeypatch, content):
 
 
 def test_large_images_of_large_files_are_read():
-    check_declared_size(_claiming(8192))  # 2**26 pixels are taken of any file
+    check_declared_size(png_claiming(8192))  # 2**26 pixels are taken of any file
     with pytest.raises(OSError, match='claims'):
-        check_declared_size(_claiming(8193))
-    check_declared_size(_claiming(8193) + bytes(8193**2 // 16))
+        check_declared_size(png_claiming(8193))
+    check_declared_size(png_claiming(8193) + bytes(8193**2 // 16))

@@ -18,6 +18,7 @@ from mmengine.config import Config
 
 from mmppvit.datasets.synthetic_shapes import SHAPES, write_synthetic_shapes
 from mmppvit.two_party.split import read_part
+from tests.hostile_bytes import png_claiming
 from tests.tools.conftest import shrink
 
 
@@ -239,6 +240,8 @@ def test_images_that_cannot_be_used(halves, tmp_path, fails):
     assert 'would have the same token file' in fails(*args)
     (folder / 'a.webp').unlink()
     assert 'a.png is not an image that can be read' in fails(*args)
+    (folder / 'a.png').write_bytes(png_claiming(30_000))
+    assert re.search('a.png is not an image that can be read: it claims .* pixels', fails(*args))
     said = fails(*args[:3], tmp_path / 'nowhere', '--out', tmp_path / 'out')
     assert said == f'error: no image or folder {tmp_path / "nowhere"}'
 

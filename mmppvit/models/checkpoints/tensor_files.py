@@ -31,7 +31,8 @@ def read_state_dict(path: str | Path, weights: str | None = None) -> dict[str, T
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds no tensors or no such set, or needs pickle.
+        ValueError: It holds no tensors or no such set, needs pickle, or has weights that are no
+            usable numbers.
     """
     try:
         with get_local_path(path) as local:
@@ -50,8 +51,34 @@ def read_state_dict(path: str | Path, weights: str | None = None) -> dict[str, T
     if not isinstance(state, Mapping):
         raise ValueError(f'{path} holds a {type(state).__name__}, not a state dict')
     tensors = choose_weights(state, str(path), weights)
+    _check_numbers(tensors, path)
     names = unwrap_names(tensors)
     return {names[name]: value for name, value in tensors.items()}
+
+
+def _check_numbers(tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """A model that was built of these would load without a word, and find nothing."""
+    for name, value in tensors.items():
+        if value.is_meta:
+            problem = 'has no values (meta)'
+        elif value.layout is not torch.strided:
+            problem = f'is {str(value.layout).removeprefix("torch.")}: save .to_dense()'
+        elif value.is_complex():
+            problem = 'is complex'
+        elif value.is_quantized or (value.ndim > 1 and value.element_size() == 1
+                                    and value.dtype is not torch.bool):
+            problem = f'is quantized ({value.dtype}): save floating weights'
+        elif value.is_floating_point() and not _usable(name, value):
+            problem = 'has values that are not finite: the training that wrote it had diverged'
+        else:
+            continue
+        raise ValueError(f'{path} is of no use: its tensor {name} {problem}')
+
+
+def _usable(name: str, value: Tensor) -> bool:
+    """Masks may be infinite where weights may not."""
+    test = torch.isfinite if name.endswith(('weight', 'bias')) else lambda x: ~torch.isnan(x)
+    return bool(test(value).all())
 
 
 def _options_allowed() -> AbstractContextManager:

@@ -64,6 +64,26 @@ def test_other_contents(tmp_path, content, message):
         read_state_dict(_saved(tmp_path, content))
 
 
+@pytest.mark.parametrize(('value', 'message'), [
+    (torch.full((2, 2), float('nan')), 'not finite: the training that wrote it had diverged'),
+    (torch.tensor([1., float('inf')]), 'not finite'),
+    (torch.ones(2, 2).to_sparse(), r'is sparse_coo: save \.to_dense\(\)'),
+    (torch.empty(2, 2, device='meta'), r'has no values \(meta\)'),
+    (torch.ones(2, 2, dtype=torch.complex64), 'is complex'),
+    (torch.ones(2, 2, dtype=torch.int8), r'is quantized \(torch.int8\)'),
+])
+def test_weights_that_are_no_numbers(value, message, tmp_path):
+    path = _saved(tmp_path, dict(first=torch.ones(2), **{'block.weight': value}))
+    with pytest.raises(ValueError, match=f'of no use: its tensor block.weight .*{message}'):
+        read_state_dict(path)
+
+
+def test_buffers_may_be_what_weights_may_not(tmp_path):
+    buffers = dict(mask=torch.tensor([[0., -float('inf')]]), index=torch.arange(4).view(2, 2),
+                   used=torch.ones(2, 2, dtype=torch.bool), count=torch.tensor(3, dtype=torch.int8))
+    assert read_state_dict(_saved(tmp_path, buffers)).keys() == buffers.keys()
+
+
 @pytest.mark.parametrize('name', ['weights.pth', 'weights.safetensors'])
 def test_broken_and_missing_files(tmp_path, name):
     with pytest.raises(FileNotFoundError, match=rf'no checkpoint .*{name}: check init_cfg'):
