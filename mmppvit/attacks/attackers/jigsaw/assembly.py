@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmppvit.attacks.attackers.jigsaw.candidate_placement import place_candidates
+from mmppvit.attacks.attackers.jigsaw.candidates import CandidateMatrix
 from mmppvit.attacks.attackers.jigsaw.compatibility import PairScores
 from mmppvit.attacks.attackers.jigsaw.greedy import largest_tree, place_around
 from mmppvit.attacks.attackers.jigsaw.refinement import (
@@ -12,11 +14,12 @@ from mmppvit.attacks.attackers.jigsaw.refinement import (
     reassign,
 )
 
-__all__ = ['assemble']
+__all__ = ['MOST_DENSE', 'assemble']
 
 _RESTARTS = 4  # from the largest good segment; later ones hardly ever gain
 _PROPAGATIONS = 2
-_MOST_PROPAGATED = 1600  # pieces; beyond, belief propagation takes minutes
+_RESTARTS_OF_LARGE = 1
+MOST_DENSE = 1600  # pieces; of more, solvers score candidates, and beliefs are not propagated
 
 
 def assemble(scores: PairScores, shape: tuple[int, int],
@@ -28,7 +31,7 @@ def assemble(scores: PairScores, shape: tuple[int, int],
     propagation, and the layout of the greatest score is kept.
 
     Args:
-        scores (PairScores): Of all pairs.
+        scores (PairScores): Of all pairs, or of the candidates of an image of many.
         shape (tuple[int, int]): Rows and columns of the image, N together.
         blank (ndarray, optional): bool (N, ), pieces that show nothing and go where room is left.
 
@@ -45,17 +48,20 @@ def assemble(scores: PairScores, shape: tuple[int, int],
                          f'{len(blank)} of them known to be blank or not')
     if blank.all():
         return np.arange(count)
-    scores = PairScores(*(np.where(blank[:, None] | blank, np.float32(0), s) for s in scores))
+    large = isinstance(scores.right, CandidateMatrix)
+    if not large:
+        scores = PairScores(*(np.where(blank[:, None] | blank, np.float32(0), s) for s in scores))
+    place = place_candidates if large else place_around
     seed = largest_tree(scores, shape, blank)
-    best = reassign(place_around(seed, scores, shape, blank), scores)
+    best = reassign(place(seed, scores, shape, blank), scores)
     layout = best
-    for _ in range(_RESTARTS):
+    for _ in range(_RESTARTS_OF_LARGE if large else _RESTARTS):
         seed = largest_segment(layout, scores, blank)
-        layout = reassign(place_around(seed, scores, shape, blank), scores)
+        layout = reassign(place(seed, scores, shape, blank), scores)
         best = max(best, layout, key=lambda one: layout_score(one, scores))
-    if count <= _MOST_PROPAGATED:
+    if not large and count <= MOST_DENSE:
         best = _propagated(best, scores)
-    best = _framed(best, scores)
+    best = _moved(best, scores) if large else _framed(best, scores)
     order = np.empty(count, np.int64)
     order[best.ravel()] = np.arange(count)
     return order
@@ -68,6 +74,17 @@ def _propagated(best: np.ndarray, scores: PairScores) -> np.ndarray:
             break
         best = layout
     return best
+
+
+def _moved(best: np.ndarray, scores: PairScores) -> np.ndarray:
+    """As :func:`_framed`, by rolling alone, and one reassignment at last."""
+    for _ in range(sum(best.shape)):
+        layout = max((np.roll(best, step, axis) for axis in (0, 1) for step in (-1, 1)),
+                     key=lambda one: layout_score(one, scores))
+        if layout_score(layout, scores) <= layout_score(best, scores):
+            break
+        best = layout
+    return reassign(best, scores)
 
 
 def _framed(best: np.ndarray, scores: PairScores) -> np.ndarray:

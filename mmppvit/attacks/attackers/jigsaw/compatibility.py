@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ['PairScores', 'gradient_costs', 'log_odds', 'pair_scores']
+__all__ = ['PairScores', 'gradient_costs', 'gradient_factors', 'log_odds', 'pair_scores']
 
 _CHUNK = 512  # rows of the (N, N) matrices that are in work at a time, in float64
 
@@ -14,6 +14,7 @@ class PairScores(NamedTuple):
     """Log-odds of being neighbors against a pair picked at random, float32 (N, N) each.
 
     ``right[i, j]``: j is right of i. ``below[i, j]``: j is below i. 0 where nothing is known.
+    Of images of many patches they are :class:`.candidates.CandidateMatrix`.
     """
     right: np.ndarray
     below: np.ndarray
@@ -45,6 +46,32 @@ def gradient_costs(inner: np.ndarray, gap: int = 0, blind: bool = False) -> np.n
 
 def _one_sided(inner: np.ndarray, mirrored: np.ndarray, gap: int, blind: bool) -> np.ndarray:
     """Cost (N, N) by the gradients of the first piece alone; ``mirrored`` has the second."""
+    left, second, own = _factors(inner, mirrored, gap, blind)
+    count, second = len(left), second.T
+    out = np.empty((count, count), np.float32)
+    for k in range(0, count, _CHUNK):
+        out[k:k + _CHUNK] = np.maximum(left[k:k + _CHUNK] @ second + own[k:k + _CHUNK, None], 0)
+    return out
+
+
+def gradient_factors(inner: np.ndarray, gap: int = 0, blind: bool = False
+                     ) -> tuple[np.ndarray, np.ndarray]:
+    """Two vectors of every piece whose products are the :func:`gradient_costs` of all pairs.
+
+    Returns:
+        tuple[ndarray, ndarray]: float64 (N, D) each; the cost of j right of i is
+        ``max(first[i] @ second[j], 0)``.
+    """
+    mirrored = inner[:, :, ::-1]
+    one, two = (_factors(*both, gap, blind) for both in ((inner, mirrored), (mirrored, inner)))
+    ones = np.ones((len(inner), 1))
+    return (np.concatenate([one[0], two[1], one[2][:, None], ones], 1),
+            np.concatenate([one[1], two[0], ones, two[2][:, None]], 1))
+
+
+def _factors(inner: np.ndarray, mirrored: np.ndarray, gap: int, blind: bool
+             ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N, D), (N, D) and (N, ): the cost of (i, j) is ``left[i] @ second[j] + own[i]``."""
     last, before = (inner[:, :, k].astype(np.float64) for k in (-1, -2))
     count = len(last)
     inverse, mean = _gradients(last - before)
@@ -57,12 +84,9 @@ def _one_sided(inner: np.ndarray, mirrored: np.ndarray, gap: int, blind: bool) -
     weighted = expected @ inverse
     own = (weighted * expected).sum((1, 2))
     second = np.concatenate([(first.swapaxes(1, 2) @ first).reshape(count, -1),
-                             first.reshape(count, -1)], 1).T
+                             first.reshape(count, -1)], 1)
     left = np.concatenate([inverse.reshape(count, -1), -2 * weighted.reshape(count, -1)], 1)
-    out = np.empty((count, count), np.float32)
-    for k in range(0, count, _CHUNK):
-        out[k:k + _CHUNK] = np.maximum(left[k:k + _CHUNK] @ second + own[k:k + _CHUNK, None], 0)
-    return out
+    return left, second, own
 
 
 def _gradients(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

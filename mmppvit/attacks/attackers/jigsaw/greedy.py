@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mmppvit.attacks.attackers.jigsaw.candidates import CandidateMatrix
 from mmppvit.attacks.attackers.jigsaw.compatibility import PairScores
 
 __all__ = ['largest_tree', 'place_around']
@@ -47,10 +48,13 @@ def _best_pairs(scores: PairScores, blank: np.ndarray) -> Iterator[tuple]:
     count, found = len(blank), []
     rivals = min(_RIVALS, count)
     for matrix, step in ((scores.right, (0, 1)), (scores.below, (1, 0))):
-        nearest = np.argpartition(matrix, -rivals, 1)[:, -rivals:].ravel()
-        pairs = np.unique(np.repeat(np.arange(count), rivals) * count + nearest)
-        value = matrix.ravel()[pairs]
-        first, second = np.divmod(pairs, count)
+        if isinstance(matrix, CandidateMatrix):
+            first, second, value = matrix.strongest(rivals)
+        else:
+            nearest = np.argpartition(matrix, -rivals, 1)[:, -rivals:].ravel()
+            pairs = np.unique(np.repeat(np.arange(count), rivals) * count + nearest)
+            value = matrix.ravel()[pairs]
+            first, second = np.divmod(pairs, count)
         good = (value > 0) & ~blank[first] & ~blank[second] & (first != second)
         found += [(v, i, j, step) for v, i, j in zip(
             value[good].tolist(), first[good].tolist(), second[good].tolist(), strict=True)]

@@ -9,6 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mmppvit.attacks.attackers.interface import Budget, BudgetExceeded, Pair
+from mmppvit.attacks.attackers.jigsaw.assembly import MOST_DENSE
+from mmppvit.attacks.attackers.jigsaw.candidates import (
+    CandidateMatrix,
+    candidate_matrix,
+    log_gradient_costs,
+    without_self,
+)
 from mmppvit.attacks.attackers.jigsaw.compatibility import (
     PairScores,
     gradient_costs,
@@ -20,6 +27,7 @@ from mmppvit.encryption import MIDDLE_LEVEL, Scheme, unshuffle_patches
 __all__ = ['SideBySide', 'fit_side_by_side', 'in_order', 'learned_scores']
 
 _LEARNING_RATE, _WEIGHT_DECAY = 2e-3, .05
+_WINDOW = 28  # pieces on a side, of what is learned from at a time in images of many
 
 
 class SideBySide(nn.Module):
@@ -58,12 +66,17 @@ class SideBySide(nn.Module):
 
     def forward(self, inner: Tensor, costs: Tensor) -> Tensor:
         """(N, s, s, 3) about 128, (2, N, N) logarithms of costs -> (N, N), -inf on the diagonal."""
+        first, second = self.embeddings(inner)
+        logits = first @ second.T
+        logits = logits - (self.exponents[:, None, None] * costs).sum(0)
+        return logits.masked_fill(torch.eye(len(inner), dtype=torch.bool), -torch.inf)
+
+    def embeddings(self, inner: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, s, s, 3) about 128 -> two of (N, D), whose products are logits but for the costs."""
         inner = ((inner - MIDDLE_LEVEL) / 64).permute(0, 3, 1, 2)
         one, two = self._embed(inner)
         three, four = self._embed(inner.flip(3))
-        logits = (one @ four.T + two @ three.T) * self.scale
-        logits = logits - (self.exponents[:, None, None] * costs).sum(0)
-        return logits.masked_fill(torch.eye(len(inner), dtype=torch.bool), -torch.inf)
+        return torch.cat([one, two], 1) * self.scale, torch.cat([four, three], 1)
 
     def _embed(self, inner: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, s, s) -> two heads of the right border, (N, dims + s * line_dims) each."""
@@ -83,13 +96,31 @@ def _log_costs(inner: np.ndarray, gap: int) -> Tensor:
 
 
 def learned_scores(net: SideBySide, pieces: Pieces, doubt: float = .1) -> PairScores:
-    """Log-odds of all pairs of ``pieces``; ``doubt`` as in ``log_odds``."""
+    """Log-odds of all pairs of ``pieces``, or of candidates; ``doubt`` as in ``log_odds``."""
+    if len(pieces.inner) > MOST_DENSE:
+        return PairScores(*(_candidates(net, inner, pieces, doubt) for inner in (
+            pieces.inner, np.ascontiguousarray(pieces.inner.swapaxes(1, 2)))))
     out = []
     with torch.no_grad():
         for inner in (pieces.inner, np.ascontiguousarray(pieces.inner.swapaxes(1, 2))):
             logits = net(torch.from_numpy(inner), _log_costs(inner, pieces.gap))
             out.append(log_odds_of_logits(logits.numpy(), doubt))
     return PairScores(*out)
+
+
+def _candidates(net: SideBySide, inner: np.ndarray, pieces: Pieces, doubt: float
+                ) -> CandidateMatrix:
+    with torch.no_grad():
+        first, second = (part.numpy() for part in net.embeddings(torch.from_numpy(inner)))
+    weights = net.exponents.detach().tolist()
+    costs = [log_gradient_costs(inner, pieces.gap, blind) for blind in (False, True)]
+
+    def logits(one: np.ndarray, other: np.ndarray, side: int):
+        return without_self(lambda part: one[part] @ other.T - sum(
+            weight * cost[side](part) for weight, cost in zip(weights, costs, strict=True)))
+
+    return candidate_matrix(logits(first, second, 0), logits(second, first, 1), len(inner),
+                            pieces.blank, doubt)
 
 
 def in_order(pair: Pair, scheme: Scheme) -> np.ndarray:
@@ -124,7 +155,6 @@ def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed
         net = SideBySide(scheme.side - 2 * scheme.erode,
                          exponents=(.2, 1.3) if lost else (1., .5))
     optimizer = torch.optim.AdamW(net.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-    images = [cut_pieces(in_order(pair, scheme), scheme) for pair in pairs]
     queue: list[int] = []
     for step in range(steps):
         share = max(budget.share_used, step / steps)
@@ -132,14 +162,28 @@ def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed
             if step == 0:
                 raise BudgetExceeded('no time to learn which pieces fit')
             break
-        queue = queue or rng.permutation(len(images)).tolist()
+        queue = queue or rng.permutation(len(pairs)).tolist()
         optimizer.param_groups[0]['lr'] = _LEARNING_RATE * min(
             1, (step + 1) / 20) * (1 + np.cos(np.pi * share)) / 2
-        loss = _loss(net, *_turned(images[queue.pop()], rng))
+        # Cut when needed: the pieces of 400 images of 1333x800 would take 5 GB.
+        pieces = cut_pieces(in_order(pairs[queue.pop()], scheme), scheme)
+        loss = _loss(net, *_turned(_window(pieces, rng), rng))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return net.eval()
+
+
+def _window(pieces: Pieces, rng: np.random.Generator) -> Pieces:
+    """Of an image of many pieces a part, drawn at random: steps would take seconds and GB."""
+    if len(pieces.inner) <= MOST_DENSE:
+        return pieces
+    shape = tuple(min(extent, _WINDOW) for extent in pieces.shape)
+    y, x = (int(rng.integers(whole - part + 1)) for whole, part in
+            zip(pieces.shape, shape, strict=True))
+    places = np.arange(len(pieces.inner)).reshape(pieces.shape)[
+        y:y + shape[0], x:x + shape[1]].ravel()
+    return Pieces(pieces.inner[places], pieces.blank[places], shape, pieces.gap)
 
 
 def _turned(pieces: Pieces, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
-from mmppvit.attacks.attackers.jigsaw.assembly import assemble
+from mmppvit.attacks.attackers.jigsaw.assembly import MOST_DENSE, assemble
+from mmppvit.attacks.attackers.jigsaw.candidates import candidate_scores
 from mmppvit.attacks.attackers.jigsaw.compatibility import PairScores, pair_scores
 from mmppvit.attacks.attackers.jigsaw.learned_scores import (
     SideBySide,
@@ -56,7 +57,7 @@ class JigsawMGC(_Jigsaw):
     title = 'jigsaw solver that compares the borders of patches'
 
     def _scores(self, pieces: Pieces) -> PairScores:
-        return pair_scores(pieces.inner, pieces.gap, exponent=_exponent(self.scheme))
+        return _by_borders(pieces, False, self.scheme)
 
 
 class JigsawBlind(_Jigsaw):
@@ -65,7 +66,13 @@ class JigsawBlind(_Jigsaw):
     title = 'jigsaw solver that compares borders but for their mean color'
 
     def _scores(self, pieces: Pieces) -> PairScores:
-        return pair_scores(pieces.inner, pieces.gap, True, _exponent(self.scheme))
+        return _by_borders(pieces, True, self.scheme)
+
+
+def _by_borders(pieces: Pieces, blind: bool, scheme: Scheme) -> PairScores:
+    if len(pieces.inner) > MOST_DENSE:
+        return candidate_scores(pieces.inner, pieces.blank, pieces.gap, blind, _exponent(scheme))
+    return pair_scores(pieces.inner, pieces.gap, blind, _exponent(scheme))
 
 
 def _exponent(scheme: Scheme) -> float:

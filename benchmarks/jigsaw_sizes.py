@@ -1,0 +1,112 @@
+"""How many neighbors jigsaw solvers put right at detection sizes, with time and memory.
+
+    python benchmarks/jigsaw_sizes.py $MMPPVIT_DATA/coco_mini --out jigsaw_sizes.csv
+
+The first ``--num`` images of the folder are stretched to ``--size``, encrypted by each scheme and
+solved; the learned solver learns for ``--seconds`` from the ``--learn`` images after them. Every
+case runs in a process of its own, whose peak of memory is measured; cases that the CSV has already
+are not run again.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import multiprocessing
+import resource
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmppvit.attacks.attackers.interface import Budget, Pair
+from mmppvit.attacks.attackers.jigsaw import (
+    JigsawBlind,
+    JigsawLearned,
+    JigsawMGC,
+    largest_component,
+    neighbor_accuracy,
+)
+from mmppvit.attacks.scoring.image_metrics import bootstrap_interval
+from mmppvit.encryption import Key, Scheme, make_scheme
+
+SCHEMES = {
+    'shuffle': make_scheme('shuffle', grid=1),
+    'downsample+shuffle': make_scheme('downsample+shuffle', grid=2),
+    'mix+shuffle': make_scheme('mix+shuffle', grid=2),
+    'mix+center+shuffle, strength 0.5': make_scheme('mix+center+shuffle', center_strength=.5),
+    'mix+center+shuffle': make_scheme('mix+center+shuffle', center_strength=1.)}
+SOLVERS = {kind.name: kind for kind in (JigsawMGC, JigsawBlind, JigsawLearned)}
+
+
+def solve(scheme: str, solver: str, files: list[Path], args: argparse.Namespace) -> dict[str, str]:
+    """One line of the table."""
+    import torch
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    pairs = [_encrypted(file, SCHEMES[scheme], args.size) for file in files]
+    attacker = SOLVERS[solver](SCHEMES[scheme], 0)
+    start = time.monotonic()
+    if attacker.needs != JigsawMGC.needs:
+        attacker.fit(pairs[args.num:], Budget(args.seconds))
+    learned = time.monotonic() - start
+    rights, parts, start = [], [], time.monotonic()
+    for pair in pairs[:args.num]:
+        side = attacker.scheme.side
+        shape = pair.encrypted.shape[0] // side, pair.encrypted.shape[1] // side
+        order = attacker.reconstruct(pair.encrypted).order
+        rights.append(neighbor_accuracy(order, pair.order, shape))
+        parts.append(largest_component(order, pair.order, shape))
+    low, high = bootstrap_interval(rights)
+    return dict(
+        scheme=scheme, solver=solver, patches=str(len(pairs[0].order)), images=str(args.num),
+        neighbors=f'{np.mean(rights):.3f}', low=f'{low:.3f}', high=f'{high:.3f}',
+        largest=f'{np.mean(parts):.3f}', learning_s=f'{learned:.0f}',
+        solving_s=f'{(time.monotonic() - start) / args.num:.0f}',
+        peak_gb=f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}')
+
+
+def _encrypted(file: Path, scheme: Scheme, size: tuple[int, int]) -> Pair:
+    side = scheme.patch_size
+    plain = cv2.resize(cv2.imread(str(file)), tuple(-(-extent // side) * side for extent in size))
+    done = scheme.encrypt(plain, Key(bytes(32)), file.name)
+    return Pair(file.name, done.img, plain, done.order)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('images', type=Path, help='folder of JPEG images, searched with subfolders')
+    parser.add_argument('--num', type=int, default=4)
+    parser.add_argument('--learn', type=int, default=40)
+    parser.add_argument('--seconds', type=float, default=120, help='of learning')
+    parser.add_argument('--size', type=lambda text: tuple(map(int, text.split('x'))),
+                        default=(1333, 800), metavar='WxH')
+    parser.add_argument('--schemes', nargs='+', choices=SCHEMES, default=list(SCHEMES))
+    parser.add_argument('--solvers', nargs='+', choices=SOLVERS, default=list(SOLVERS))
+    parser.add_argument('--out', type=Path, required=True, help='CSV file to write')
+    args = parser.parse_args()
+    files = sorted(args.images.rglob('*.jpg'))[:args.num + args.learn]
+    if len(files) < args.num + 1:
+        parser.error(f'{args.images} has {len(files)} JPEG images, {args.num + 1} are needed')
+    rows = []
+    if args.out.is_file():
+        with args.out.open(newline='') as file:
+            rows = list(csv.DictReader(file))
+    done = {(row['scheme'], row['solver']) for row in rows}
+    context = multiprocessing.get_context('spawn')
+    for scheme in args.schemes:
+        for solver in args.solvers:
+            if (scheme, solver) in done:
+                continue
+            with context.Pool(1) as pool:
+                rows.append(pool.apply(solve, (scheme, solver, files, args)))
+            print(*rows[-1].values(), sep=', ', flush=True)
+            with args.out.open('w', newline='') as file:
+                writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+if __name__ == '__main__':
+    main()
