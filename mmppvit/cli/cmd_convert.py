@@ -10,7 +10,7 @@ mmppvit convert deit_tiny.pth pevit_tiny.safetensors --source deit --target pevi
 mmppvit convert yolos_ti.pth peyolos_tiny.pth --source yolos --target peyolos --nonlinear-embed
 """
 # Those of mmppvit.models.checkpoints, which needs torch.
-SOURCES = ('timm', 'deit', 'yolos', 'peyolos', 'vitdet')
+SOURCES = ('timm', 'deit', 'yolos', 'peyolos', 'vitdet', 'pevit', 'clip', 'hf-vit', 'hf-yolos')
 
 
 def _size(name: str, text: str):

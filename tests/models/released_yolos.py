@@ -43,9 +43,10 @@ class ReleasedYOLOS:
             rows, cols = self._cells(self.mid_table)
             state['backbone.mid_pos_embed'] = .5 * torch.randn(
                 self.layers - 1, 1, 1 + rows * cols + self.queries, dims, generator=generator)
-        self._add_linear(state, 'backbone.patch_embed.proj', (dims, 3, self.patch, self.patch),
-                         draw)
-        if self.mixed:
+        if not self.mixed:
+            self._add_linear(state, 'backbone.patch_embed.proj',
+                             (dims, 3, self.patch, self.patch), draw)
+        else:
             half = self.patch // 2
             self._add_linear(state, 'backbone.patch_embed.proj_siat', (dims, 3, half, half), draw)
             self._add_linear(state, 'backbone.patch_embed.proj_siat_embed', (dims, dims, 1, 1),

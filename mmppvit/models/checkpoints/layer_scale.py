@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -41,5 +42,6 @@ def fold_layer_scale(source: Source) -> Source:
 
 
 def _times(value: Tensor, gamma: Tensor) -> Tensor:
-    scaled = value.float() * gamma.float().reshape(-1, *[1] * (value.ndim - 1))
-    return scaled.to(value.dtype)
+    # Not in half: rounding the products once more cost the tokens of a DINOv2 3e-4 of their norm.
+    dtype = torch.promote_types(value.dtype, torch.float32)
+    return value.to(dtype) * gamma.to(dtype).reshape(-1, *[1] * (value.ndim - 1))

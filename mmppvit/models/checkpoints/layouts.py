@@ -6,12 +6,22 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from mmppvit.models.checkpoints.foreign_names import (
+    guess_foreign,
+    read_clip,
+    read_hugging_face,
+    read_released_pevit,
+)
 from mmppvit.models.checkpoints.layer_scale import fold_layer_scale
 from mmppvit.models.checkpoints.weight_sets import unwrap_names
 
-__all__ = ['SOURCES', 'Source', 'check_source', 'guess_source', 'strip_wrappers']
+__all__ = ['SOURCES', 'VIT_NAMES', 'Source', 'check_source', 'guess_source', 'layout_of',
+           'read_vit', 'strip_wrappers']
 
-SOURCES = ('timm', 'deit', 'yolos', 'peyolos', 'vitdet')
+SOURCES = ('timm', 'deit', 'yolos', 'peyolos', 'vitdet', 'pevit', 'clip', 'hf-vit', 'hf-yolos')
+# Other names for a ViT, which a backbone takes as they are.
+VIT_NAMES = ('pevit', 'clip', 'hf-vit')
+_SAME_AS = {**dict.fromkeys(VIT_NAMES, 'timm'), 'hf-yolos': 'yolos'}
 _WRAPPERS = {  # prefix: what the tensors without it are
     'module.': 'not of the model, which is wrapped',
     'model.': 'not of the model, which is wrapped',
@@ -94,6 +104,8 @@ def guess_source(names: Iterable[str]) -> str | None:
 
     if has('patch_embed.proj_siat'):
         return 'peyolos'
+    if (foreign := guess_foreign(names)) is not None:
+        return foreign
     if has('det_token'):
         return _OURS if 'bbox_head' in roots else 'yolos'
     if has('.rel_pos_h', 'backbone.net.', 'simfp_'):
@@ -119,8 +131,23 @@ def check_source(names: Iterable[str], layout: str) -> None:
     raise ValueError(f'this looks like a {found} checkpoint, use --source {found}')
 
 
+def layout_of(layout: str) -> str:
+    """The layout whose names a checkpoint has once it was read."""
+    return _SAME_AS.get(layout, layout)
+
+
+def read_vit(source: Source, found: str | None) -> Source:
+    """A ViT that goes into a backbone without conversion, ``found`` to be of some layout."""
+    return _READERS[found if found in VIT_NAMES else 'timm'](source)
+
+
 def _read_timm(source: Source) -> Source:
-    return fold_layer_scale(source.keep('backbone.', _ELSEWHERE))
+    """Also DINOv2's own names, which differ in one, and MAE's, which has a decoder."""
+    source.keep('backbone.', _ELSEWHERE)
+    source.rename('register_tokens', 'reg_token')
+    source.drop({name: "MAE's decoder" for name in list(source.tensors)
+                 if name.startswith('decoder_')})
+    return fold_layer_scale(source)
 
 
 def _read_yolos(source: Source) -> Source:
@@ -128,9 +155,9 @@ def _read_yolos(source: Source) -> Source:
 
 
 def _read_peyolos(source: Source) -> Source:
-    """Its 16x16 kernel is still that of the DeiT it grew from, and is not run."""
     source.rename('backbone.', '')
-    source.drop({name: 'the released PEYOLOS has it and does not use it'
+    # Not in the release; a kernel of plain images beside it would not be run.
+    source.drop({name: 'not run beside proj_siat'
                  for name in list(source.tensors) if name.startswith('patch_embed.proj.')})
     source.rename('patch_embed.proj_siat_embed.', 'patch_embed.mixer.1.')
     return source.rename('patch_embed.proj_siat.', 'patch_embed.proj.')
@@ -145,4 +172,5 @@ def _read_vitdet(source: Source) -> Source:
 
 
 _READERS = dict(timm=_read_timm, deit=_read_timm, yolos=_read_yolos, peyolos=_read_peyolos,
-                vitdet=_read_vitdet)
+                vitdet=_read_vitdet, pevit=read_released_pevit, clip=read_clip)
+_READERS |= dict.fromkeys(('hf-vit', 'hf-yolos'), read_hugging_face)

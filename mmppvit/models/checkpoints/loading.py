@@ -9,12 +9,17 @@ from torch import Tensor, nn
 
 from mmppvit.models.checkpoints.embedding import Embedding
 from mmppvit.models.checkpoints.fitting import Fitting, reject_problems
-from mmppvit.models.checkpoints.layer_scale import fold_layer_scale
-from mmppvit.models.checkpoints.layouts import Source, guess_source, strip_wrappers
+from mmppvit.models.checkpoints.layouts import (
+    VIT_NAMES,
+    Source,
+    guess_source,
+    read_vit,
+    strip_wrappers,
+)
 from mmppvit.models.checkpoints.load_report import LoadReport
 from mmppvit.models.checkpoints.tensor_files import read_state_dict
 from mmppvit.models.checkpoints.to_pevit import NEW_IN_PEVIT, fit_pevit
-from mmppvit.models.checkpoints.vit_shapes import is_plain
+from mmppvit.models.checkpoints.vit_shapes import absent_bias, is_plain
 
 __all__ = ['adapt_state_dict', 'load_pretrained']
 
@@ -86,16 +91,17 @@ def adapt_state_dict(state: Mapping[str, Tensor], model: nn.Module
     if 'det_token' in shapes:
         return _fit_same_names(source, shapes)
     found = guess_source(source.tensors)
-    if found not in ('timm', None):
+    if found not in ('timm', None, *VIT_NAMES):
         raise ValueError(f'this looks like a {found} checkpoint: make it one of a PEViT with '
                          'tools/convert_checkpoint.py SRC DST --target pevit --source '
                          f'{found}' if found != 'mmppvit' else
                          'this is a PEYOLOS of mmppvit, whose blocks reckon with positions')
-    fold_layer_scale(source.keep('backbone.', 'not of the backbone'))
+    read_vit(source, found)
     embed = model.patch_embed
     fitting = fit_pevit(source, shapes, Embedding(embed.patch_size, embed.grid),
-                        is_plain(source, 'timm'), lambda name: _not_built(name, shapes, model))
-    return fitting.finish(NEW_IN_PEVIT)
+                        is_plain(source, found or 'timm'),
+                        lambda name: _not_built(name, shapes, model))
+    return fitting.finish(NEW_IN_PEVIT | (absent_bias(source) if found == 'clip' else {}))
 
 
 def _fit_same_names(source: Source, shapes: Mapping[str, torch.Size]

@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
+from mmppvit.models.checkpoints.foreign_names import guess_foreign, released_pevit_names
 from mmppvit.models.checkpoints.tensor_files import read_state_dict
 from mmppvit.models.classifiers.pevit_classifier import PEViTClassifier
 
@@ -51,9 +52,13 @@ def load_classifier(model: nn.Module, checkpoint: str, strict: bool = True) -> N
 
 
 def _bare(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without the ``model.`` of :class:`TimmClassifier`."""
+    """Without the ``model.`` of :class:`TimmClassifier`, and a released PEViT under names here."""
     if all(name.startswith('model.') for name in state):
-        return {name.removeprefix('model.'): value for name, value in state.items()}
+        state = {name.removeprefix('model.'): value for name, value in state.items()}
+    if guess_foreign(state) == 'pevit':
+        state = {released_pevit_names(name): value for name, value in state.items()}
+        name = 'reference_encoding.reference'
+        state[name] = state[name].flatten()
     return state
 
 

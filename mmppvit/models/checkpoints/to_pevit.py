@@ -8,10 +8,11 @@ from torch import Tensor
 
 from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
 from mmppvit.models.checkpoints.fitting import Fitting
-from mmppvit.models.checkpoints.layouts import Source
+from mmppvit.models.checkpoints.layouts import Source, layout_of
 from mmppvit.models.checkpoints.load_report import LoadReport
 from mmppvit.models.checkpoints.vit_shapes import (
     CLASSIFIER_HEADS,
+    absent_bias,
     block_shapes,
     check_released_embedding,
     fill_final_norm,
@@ -54,16 +55,18 @@ def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None =
         ValueError: The checkpoint is of another layout, or its embedding cannot become this one.
     """
     read = Source.read(state, source)
+    plain, layout, source = is_plain(read, source), source, layout_of(source)
     arch, embedding = find_arch(read, arch), Embedding(patch_size, grid, nonlinear_embed)
     if source == 'peyolos':
         check_released_embedding(read, embedding)
     dims = arch['embed_dims']
     shapes = {**embedding.shapes(dims, read.tensors[KERNEL].shape[1]), **_reference_shapes(dims),
               **block_shapes(arch)}
-    fitting = fit_pevit(read, shapes, embedding, is_plain(read, source))
+    fitting = fit_pevit(read, shapes, embedding, plain)
     if source == 'vitdet':
         fill_final_norm(fitting)
-    converted, report = fitting.finish(NEW_IN_PEVIT)
+    converted, report = fitting.finish(
+        NEW_IN_PEVIT | (absent_bias(read) if layout == 'clip' else {}))
     report.config = dict(backbone=dict(
         type='PEViT', arch=name_of(arch), patch_size=patch_size, grid=grid,
         nonlinear_embed=nonlinear_embed))

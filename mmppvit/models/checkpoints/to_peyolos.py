@@ -11,11 +11,12 @@ from torch import Tensor
 from mmppvit.models.checkpoints.coco_classes import COCO_LOGITS, coco80_rows
 from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
 from mmppvit.models.checkpoints.fitting import Fitting
-from mmppvit.models.checkpoints.layouts import Source
+from mmppvit.models.checkpoints.layouts import Source, layout_of
 from mmppvit.models.checkpoints.load_report import LoadReport
 from mmppvit.models.checkpoints.positions import draw_rows, infer_cells, resize_rows
 from mmppvit.models.checkpoints.vit_shapes import (
     CLASSIFIER_HEADS,
+    absent_bias,
     block_shapes,
     check_released_embedding,
     fill_final_norm,
@@ -88,6 +89,7 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
             become these, or it has no positions and ``sizes`` has no table.
     """
     read = Source.read(state, source)
+    plain, layout, source = is_plain(read, source), source, layout_of(source)
     arch, embedding = find_arch(read, arch), Embedding(patch_size, grid, nonlinear_embed)
     if drop_mid_table and 'mid_pos_embed' in read.tensors:
         read.drop({'mid_pos_embed': 'left out: --drop-mid-table'})
@@ -100,10 +102,12 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
         values |= _select_classes(read, classes)
     shapes = _shapes(read, arch, embedding, tables, values)
     fitting = Fitting(read, shapes, _PREFIX)
-    _place_all(fitting, embedding, is_plain(read, source), values, new_embed)
+    _place_all(fitting, embedding, plain, values, new_embed)
     if source == 'vitdet':
         fill_final_norm(fitting)
     new = {'backbone.patch_embed.': _NEW_EMBED} if new_embed else {}
+    if layout == 'clip':
+        new |= absent_bias(read, _PREFIX)
     converted, report = fitting.finish(new | _new_parts(source))
     report.config = _config(name_of(arch), embedding, queries, tables, shapes)
     return converted, report
@@ -201,7 +205,7 @@ class _Tables:
         beside = sum(source.tensors[name].shape[1] for name in ('dist_token', 'reg_token')
                      if name in source.tensors)
         wanted = size and (size[0] // self.source_patch) * (size[1] // self.source_patch)
-        for lead in (1 + beside, 0):
+        for lead in (1 + beside, 1, 0):
             if rows - lead == wanted or (not size and math.isqrt(rows - lead)**2 == rows - lead):
                 return lead
         return 1 + beside

@@ -11,7 +11,8 @@ from mmppvit.models.checkpoints.layouts import Source
 from mmppvit.models.layers import VIT_ARCHS, resolve_arch
 
 __all__ = [
-    'CLASSIFIER_HEADS', 'block_shapes', 'check_released_embedding', 'fill_final_norm', 'find_arch',
+    'CLASSIFIER_HEADS', 'absent_bias', 'block_shapes', 'check_released_embedding',
+    'fill_final_norm', 'find_arch',
     'is_plain', 'name_of'
 ]
 
@@ -66,7 +67,14 @@ def is_plain(source: Source, layout: str) -> bool:
     That of a PEViT may be for mixed ones. Its classifier has a class token, too, so what tells
     it from timm's ViTs is that it has no positions.
     """
-    return layout in ('yolos', 'vitdet') or (layout != 'peyolos' and 'pos_embed' in source.tensors)
+    return layout in ('yolos', 'vitdet', 'pevit') or (
+        layout != 'peyolos' and 'pos_embed' in source.tensors)
+
+
+def absent_bias(source: Source, prefix: str = '') -> dict[str, str]:
+    """The embedding's bias and why it starts from 0, if the source, a CLIP, has none."""
+    bias = KERNEL.replace('weight', 'bias')
+    return {} if bias in source.tensors else {prefix + bias: 'CLIP has no such bias: 0'}
 
 
 def check_released_embedding(source: Source, embedding: Embedding) -> None:

@@ -8,12 +8,22 @@ import pytest
 import torch
 
 from mmppvit.models.checkpoints import SOURCES, guess_source, to_pevit, to_peyolos
-from tests.models.checkpoints.layouts import detectron2_vitdet, mmdet_vitdet, timm_vit
+from tests.models.checkpoints.layouts import (
+    detectron2_vitdet,
+    hugging_face_vit,
+    hugging_face_yolos,
+    mmdet_vitdet,
+    openai_clip,
+    released_pevit,
+    timm_vit,
+)
 from tests.models.released_yolos import ReleasedYOLOS
 
 STATES = dict(
     timm=timm_vit, yolos=ReleasedYOLOS().state_dict, vitdet=mmdet_vitdet,
-    peyolos=ReleasedYOLOS(mixed=True).state_dict)
+    peyolos=ReleasedYOLOS(mixed=True).state_dict, pevit=released_pevit, clip=openai_clip,
+    **{'hf-vit': hugging_face_vit,
+       'hf-yolos': lambda: hugging_face_yolos(ReleasedYOLOS().state_dict())})
 
 
 @pytest.mark.parametrize('found', STATES)

@@ -59,10 +59,8 @@ def build(cfg: dict, state: dict | None = None, seed: int = 0) -> PEYOLOS:
 def build_released(grid: int, mid_table: tuple[int, int] | None = None) -> PEYOLOS:
     """With weights under which every token and position matters."""
     released = ReleasedYOLOS(mid_table=mid_table, mixed=grid == 2)
-    state = released.state_dict()
-    if grid == 2:  # the released code keeps the kernel of plain images and does not use it
-        state = {k: v for k, v in state.items() if '.patch_embed.proj.' not in k}
-    return build(config(released, grid, nonlinear_embed=grid == 2), renamed(state))
+    return build(config(released, grid, nonlinear_embed=grid == 2),
+                 renamed(released.state_dict()))
 
 
 def mix(img: torch.Tensor, grid: int = 2, patch: int = 16) -> torch.Tensor:
