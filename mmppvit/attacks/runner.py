@@ -28,11 +28,13 @@ from mmppvit.attacks.attackers.interface import (
 from mmppvit.encryption import Key, Scheme
 from mmppvit.utils.atomic import replace_file, write_atomic
 
-__all__ = ['AttackResult', 'AttackSettings', 'load_reconstructions', 'run_attacks']
+__all__ = ['LEAST_GAIN', 'AttackResult', 'AttackSettings', 'has_settled', 'load_reconstructions',
+           'run_attacks']
 
 # A budget is for learning; this many times it and a minute more, and this many seconds for every
 # victim to reconstruct, is for all.
 GRACE, MINUTE, PER_VICTIM = 2., 60., 20.
+LEAST_GAIN = .02  # by which twice the time lowers the error of an attacker that is still learning
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class AttackSettings:
             no limit.
         protector (str, optional): File of the network, for learned protection.
         window (tuple, optional): (lo, hi) that images of more than 8 bits were sealed with.
+        longest (float): Attackers that learn do so again with twice the time until that gains less
+            than :data:`LEAST_GAIN`, at most for so many seconds at a time; 0: once.
 
     Raises:
         ValueError: A number is out of range.
@@ -69,10 +73,11 @@ class AttackSettings:
     memory: float = 0.
     protector: str | None = None
     window: tuple[float, float] | None = None
+    longest: float = 0.
 
     def __post_init__(self) -> None:
         for name, least in (('num_victims', 2), ('num_pairs', 1), ('scale', 0), ('seed', 0),
-                            ('budget', 0), ('threads', 1), ('memory', 0)):
+                            ('budget', 0), ('threads', 1), ('memory', 0), ('longest', 0)):
             if not getattr(self, name) >= least:  # also of NaN
                 raise ValueError(f'{name.replace("_", " ")} must be at least {least}, got '
                                  f'{getattr(self, name)}')
@@ -97,6 +102,8 @@ class AttackSettings:
             known['protector'] = True
         if self.window is None:
             del known['window']
+        if not self.longest:
+            del known['longest']
         text = json.dumps([known, name, manifest, mmppvit.__version__], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -112,6 +119,7 @@ class AttackResult:
     seconds: float = 0.
     digest: str = ''
     learns_from: str = 'own'
+    curve: Sequence[tuple[float, float]] = ()  # seconds of learning, error; the last is what counts
 
 
 def run_attacks(settings: AttackSettings, data: AttackData,
@@ -153,6 +161,7 @@ def _read_result(folder: Path, digest: str, count: int) -> AttackResult | None:
     """What is there from before, if it is whole, of the same settings and not a failure."""
     try:
         data = json.loads((folder / 'result.json').read_text())
+        data.setdefault('curve', [])  # results of before have none
         result = AttackResult(**{field.name: data[field.name] for field in fields(AttackResult)})
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -166,15 +175,16 @@ def _run_alone(settings: AttackSettings, kind: type[Attacker], folder: Path, des
     # What is overwritten from here on must not be taken for whole if this is interrupted.
     (folder / 'result.json').unlink(missing_ok=True)
     start = time.monotonic()
-    status, reason = _watch(replace(settings, key_file=None), kind, folder)
-    result = AttackResult(**described, status=status, reason=reason, digest=digest,
+    status, reason, curve = _watch(replace(settings, key_file=None), kind, folder)
+    result = AttackResult(**described, status=status, reason=reason, digest=digest, curve=curve,
                           seconds=round(time.monotonic() - start, 1))
     write_atomic(folder / 'result.json', json.dumps(asdict(result), indent=1).encode())
     return result
 
 
-def _watch(settings: AttackSettings, kind: type[Attacker], folder: Path) -> tuple[str, str]:
-    """Start the process, wait for what it says or for its end: (status, reason)."""
+def _watch(settings: AttackSettings, kind: type[Attacker], folder: Path
+           ) -> tuple[str, str, list[tuple[float, float]]]:
+    """Start the process, wait for what it says or for its end: status, reason, curve."""
     # torch's threads do not survive a fork of this process; the server has none, and imports once.
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([__name__])
@@ -182,18 +192,20 @@ def _watch(settings: AttackSettings, kind: type[Attacker], folder: Path) -> tupl
     process = context.Process(target=_attack, args=(settings, kind, folder, sender))
     process.start()
     sender.close()
-    limit = GRACE * settings.budget + MINUTE + PER_VICTIM * settings.num_victims
+    # Times are doubled, so that all of them together are less than twice the longest.
+    learning = max(settings.budget, 2 * settings.longest)
+    limit = GRACE * learning + MINUTE + PER_VICTIM * settings.num_victims
     ended = False
     try:
         if not receiver.poll(limit if np.isfinite(limit) else None):
-            return 'out of time', f'stopped after {limit:.0f} s'
+            return 'out of time', f'stopped after {limit:.0f} s', []
         said = receiver.recv()
         ended = True
         return said
     except EOFError:
         process.join()
         return 'failed', f'its process ended with exit code {process.exitcode}' + \
-            ' (killed, perhaps for memory)' * (process.exitcode == -signal.SIGKILL)
+            ' (killed, perhaps for memory)' * (process.exitcode == -signal.SIGKILL), []
     finally:
         if ended:
             process.join(10)  # whatever it left running must not hold up the others
@@ -209,29 +221,52 @@ def _attack(settings: AttackSettings, kind: type[Attacker], folder: Path,
     try:
         said = _learn_and_reconstruct(settings, kind, folder)
     except BudgetExceeded as err:
-        said = 'out of time', str(err)
+        said = 'out of time', str(err), []
     except Exception as err:  # whatever it is, it belongs into the report
         resource.setrlimit(resource.RLIMIT_DATA, limits)  # to say so takes memory, too
         traceback.print_exc()
-        said = 'failed', _out_of_memory(settings, err) or f'{type(err).__name__}: {err}'
+        said = 'failed', _out_of_memory(settings, err) or f'{type(err).__name__}: {err}', []
     sender.send(said)
 
 
 def _learn_and_reconstruct(settings: AttackSettings, kind: type[Attacker],
-                       folder: Path) -> tuple[str, str]:
+                       folder: Path) -> tuple[str, str, list[tuple[float, float]]]:
     _seed_everything(settings)
     data = settings.load()  # without the key: orders of victims are not in this process
     if settings.memory:  # from here on: images that memory did not suffice for would be skipped
         allowed = int(min(settings.memory * 2**30, 2**62))
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
-    attacker = kind(data.scheme, settings.seed)
-    attacker.fit(data.to_learn_from(kind.learns_from, settings.seed), Budget(settings.budget))
+    attacker, curve = _learn(settings, kind, data)
     reconstructions = [attacker.reconstruct(victim.encrypted.copy()) for victim in data.victims]
     for victim, reconstruction in zip(data.victims, reconstructions, strict=True):
         _check_reconstruction(data.scheme, victim, reconstruction)
     _save(reconstructions, folder)
-    return 'done', ''
+    return 'done', '', curve
+
+
+def _learn(settings: AttackSettings, kind: type[Attacker], data: AttackData
+           ) -> tuple[Attacker, list[tuple[float, float]]]:
+    """The attacker of the longest learning, and the error after each: from scratch, as the
+    learning rate follows the time that is given.
+    """
+    pairs, curve, times = data.to_learn_from(kind.learns_from, settings.seed), [], 1
+    while True:
+        seconds = times * settings.budget
+        attacker = kind(data.scheme, settings.seed)
+        attacker.allow_steps(times)
+        attacker.fit(pairs, Budget(seconds))
+        if attacker.error is None:
+            return attacker, curve
+        curve.append((seconds, float(attacker.error)))
+        if 2 * seconds > settings.longest or not seconds or has_settled(curve):
+            return attacker, curve
+        times *= 2
+
+
+def has_settled(curve: Sequence[tuple[float, float]]) -> bool:
+    """Whether twice the time no longer helped: the error fell by less than :data:`LEAST_GAIN`."""
+    return len(curve) >= 2 and curve[-1][1] > (1 - LEAST_GAIN) * curve[-2][1]
 
 
 def _check_reconstruction(scheme: Scheme, victim: Pair, reconstruction: Reconstruction) -> None:

@@ -29,6 +29,9 @@ mmppvit attack ... --detector plain.py --checkpoint plain.pth --ann boxes.json
               help='The one that images of more than 8 bits were sealed with.')
 @click.option('--budget', type=float, default=60,
               help='Minutes of learning, all attackers together, in equal parts; default 60.')
+@click.option('--longest', type=float, default=0,
+              help='Minutes. Attackers that learn do so again with twice the time, until it gains '
+              'less than 2 percent or would take longer than this; default 0: once.')
 @click.option('--num-victims', type=int, default=24, help='Images to attack; default 24.')
 @click.option('--num-pairs', type=int, default=400,
               help='Images for the attackers to learn from, at most; default 400.')
@@ -49,9 +52,9 @@ mmppvit attack ... --detector plain.py --checkpoint plain.pth --ann boxes.json
 @click.option('--models', type=PathType(), help='Folder of the weights of judges; default: models '
               'beside the folder $MMPPVIT_DATA.')
 @key_options
-def command(out: Path, attacks: str, key_source, budget: float, detector: Path | None,
-            checkpoint: Path | None, ann: tuple[Path, ...], judges: str, models: Path | None,
-            **settings) -> int:
+def command(out: Path, attacks: str, key_source, budget: float, longest: float,
+            detector: Path | None, checkpoint: Path | None, ann: tuple[Path, ...], judges: str,
+            models: Path | None, **settings) -> int:
     """Attack a sealed data set and report what leaks.
 
     Writes report.json and one page to read and show, report.html. Run again with the same options
@@ -60,7 +63,7 @@ def command(out: Path, attacks: str, key_source, budget: float, detector: Path |
     """
     from mmppvit.attacks.attack_run import attack_and_report
     from mmppvit.attacks.runner import AttackSettings
-    settings = AttackSettings(budget=60 * budget, **settings)
+    settings = AttackSettings(budget=60 * budget, longest=60 * longest, **settings)
     key = key_source.load() if key_source.is_given else None
     report, whole = attack_and_report(
         settings, out, attacks=attacks, key=key, detector=detector, checkpoint=checkpoint, ann=ann,

@@ -37,8 +37,8 @@ def failed(sealed, tmp_path_factory):
     ('greedy', 'failed', 'out of memory (8 GiB allowed)'),
     ('greedy-torch', 'failed', 'out of memory (8 GiB allowed)'),
     ('late', 'out of time', 'nothing learned yet'),
-    ('misshapen', 'failed', 'ValueError: it made a uint8 image of shape (31, 40, 3)'),
-    ('disorderly', 'failed', 'is no order of 4 x 5 patches'),
+    ('misshapen', 'failed', 'ValueError: it made a uint8 image of shape (23, 32, 3)'),
+    ('disorderly', 'failed', 'is no order of 3 x 4 patches'),
     ('known', 'done', ''),
     ('honest', 'done', ''),
 ])
@@ -73,7 +73,7 @@ def test_reconstructions_come_back(failed, sealed):
     honest = Honest(data.scheme)
     for victim, reconstruction in zip(data.victims, reconstructed, strict=True):
         np.testing.assert_array_equal(reconstruction.img, honest.reconstruct(victim.encrypted).img)
-        np.testing.assert_array_equal(reconstruction.order, np.arange(20))
+        np.testing.assert_array_equal(reconstruction.order, np.arange(12))
 
 
 def test_resume(sealed, tmp_path):
@@ -135,3 +135,44 @@ def test_what_has_no_meaning_is_not_run(sealed, tmp_path):
 def test_settings_out_of_range(name, value):
     with pytest.raises(ValueError, match=name.replace('_', ' ')):
         AttackSettings('sealed', 'plain', **{name: value})
+
+
+@pytest.mark.parametrize(('longest', 'errors', 'seconds'), [
+    (0., [1.], [1.]),
+    (7., [1., .9, .8], [1., 2., 4.]),  # 8 s would be longer
+    (100., [1., .9, .89], [1., 2., 4.]),  # settled
+])
+def test_learners_get_twice_the_time_until_that_does_not_help(sealed, monkeypatch, longest, errors,
+                                                              seconds):
+    left, steps = list(errors), []
+
+    class Learner(Honest):
+        max_steps = 10
+
+        def fit(self, pairs, budget):
+            steps.append((self.max_steps, budget.seconds))
+            self.error = left.pop(0)
+
+    settings = sealed.settings('mix', budget=1., longest=longest)
+    attacker, curve = runner._learn(settings, Learner, settings.load())
+    assert curve == list(zip(seconds, errors, strict=True))
+    assert steps == [(10 * time, time) for time in seconds]
+    assert attacker.error == errors[-1]
+
+
+def test_who_does_not_learn_runs_once(sealed):
+    settings = sealed.settings('mix', budget=1., longest=100.)
+    assert runner._learn(settings, Honest, settings.load())[1] == []
+
+
+def test_curves_are_kept_and_results_of_before_are_read(sealed, tmp_path):
+    settings = sealed.settings('mix', longest=9.)
+    assert settings.digest('x') != replace(settings, longest=0.).digest('x')
+    _run(settings, tmp_path, Honest)
+    file = tmp_path / 'reconstructed/honest/result.json'
+    result = json.loads(file.read_text())
+    assert result.pop('curve') == []
+    file.write_text(json.dumps(result))
+    said = []
+    _run(settings, tmp_path, Honest, said=said)
+    assert said == ['1/1 honest: kept from before']

@@ -80,7 +80,9 @@ class Attacker(ABC):
     Subclasses set ``name`` (short, for tables), ``title`` (one line for the report), ``needs``
     (what the attacker has to have beyond the sealed images, in words), and ``learns_from``:
     'own' images that it encrypted with keys of its own, 'known' ones of the owner, which it has in
-    plain as well, or 'scenes', other photographs of the victims' views.
+    plain as well, or 'scenes', other photographs of the victims' views. ``fit`` sets ``error``
+    where more time may help: the error of what was learned, on images held out or by the latest
+    steps; lower is better, and values of two runs can be compared.
 
     Args:
         scheme (Scheme): How the images were encrypted.
@@ -90,6 +92,7 @@ class Attacker(ABC):
     title: str
     needs: str = 'the sealed images alone'
     learns_from: str = 'own'
+    error: float | None = None
 
     def __init__(self, scheme: Scheme, seed: int = 0) -> None:
         self.scheme = scheme
@@ -110,6 +113,12 @@ class Attacker(ABC):
         Raises:
             BudgetExceeded: It is used up, and nothing was learned.
         """
+
+    def allow_steps(self, times: float) -> None:
+        """Let it learn so many times as long where it has a limit of steps, too."""
+        for limit in ('max_steps', 'fit_steps'):
+            if hasattr(self, limit):
+                setattr(self, limit, round(getattr(self, limit) * times))
 
     @abstractmethod
     def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:

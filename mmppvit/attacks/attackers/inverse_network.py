@@ -88,7 +88,7 @@ class InverseNetwork(Attacker):
             return float(np.mean([restoration_loss(self._net(encrypted, start), plain).item()
                                   for encrypted, start, plain in checks]))
 
-        train(self._net, loss, validate, budget, self.max_steps)
+        self.error = train(self._net, loss, validate, budget, self.max_steps)
 
     def _triple(self, pairs: Sequence[Pair]) -> _Triple:
         encrypted = np.stack([pair.encrypted for pair in pairs])

@@ -73,7 +73,7 @@ class LearnedThumbnail(Attacker):
             return float(np.mean([restoration_loss(
                 self._restore([pair.encrypted]), to_tensor(pair.plain)).item() for pair in held]))
 
-        train(self._net, loss, validate, budget, self.max_steps)
+        self.error = train(self._net, loss, validate, budget, self.max_steps)
 
     def _restore(self, encrypted: Sequence[np.ndarray]) -> Tensor:
         means = np.stack([self._thumbnail.means(img) for img in encrypted])

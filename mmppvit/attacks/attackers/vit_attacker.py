@@ -183,7 +183,7 @@ class ViTAttacker(Attacker):
         def validate() -> float:
             return float(np.mean([self._misplaced(pair).item() for pair in held]))
 
-        train(self._places, loss, validate, budget, self.max_steps, lr=5e-4)
+        self.error = train(self._places, loss, validate, budget, self.max_steps, lr=5e-4)
 
     def _misplaced(self, pair: Pair) -> Tensor:
         """Cross-entropy of rows and columns."""
@@ -215,7 +215,7 @@ class ViTAttacker(Attacker):
             return self._difference(crops)
 
         held = self._put_in_order(held)
-        train(self._pixels, loss, lambda: float(np.mean(
+        self.error = train(self._pixels, loss, lambda: float(np.mean(
             [self._difference([pair]).item() for pair in held])), budget, self.max_steps)
 
     def _put_in_order(self, pairs: Sequence[Pair]) -> list[Pair]:

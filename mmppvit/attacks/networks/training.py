@@ -138,7 +138,7 @@ def train(model: nn.Module,
           validate: Callable[[], float],
           budget: Budget,
           max_steps: int,
-          lr: float = 1e-3) -> None:
+          lr: float = 1e-3) -> float:
     """Train ``model`` with AdamW until the budget or the steps are used up; keep the best.
 
     The rate rises over the first steps and falls as half a cosine over the share that is used,
@@ -152,6 +152,9 @@ def train(model: nn.Module,
         budget (Budget): When it is used up, training ends after the step that runs.
         max_steps (int): At most.
         lr (float): Highest rate.
+
+    Returns:
+        float: The error of the best weights.
 
     Raises:
         BudgetExceeded: Nothing was learned in the time.
@@ -181,6 +184,7 @@ def train(model: nn.Module,
                              'to learn anything; allow more time')
     model.load_state_dict(best)
     model.eval()
+    return best_error
 
 
 def _error(model: nn.Module, validate: Callable[[], float]) -> float:

@@ -17,7 +17,7 @@ from mmppvit.attacks.judges.regions import RegionJudge
 from mmppvit.attacks.report.handout import handout
 from mmppvit.attacks.report.page import ImageRow
 from mmppvit.attacks.report.verdict import verdict
-from mmppvit.attacks.runner import AttackResult, AttackSettings
+from mmppvit.attacks.runner import AttackResult, AttackSettings, has_settled
 from mmppvit.attacks.scoring.image_metrics import ssim
 from mmppvit.attacks.scoring.scores import COLUMNS, as_it_is, mean_image, score_reconstructions
 from mmppvit.encryption import Scheme
@@ -99,7 +99,9 @@ def _row(result: AttackResult, metrics: dict, untouched: Mapping, columns: Seque
     below = [column['key'] for column in columns if column['key'] in metrics
              and column['key'] in untouched['metrics']
              and _shown(metrics, column) < _shown(untouched['metrics'], column)]
-    return {**asdict(result), 'metrics': metrics, 'bound': False, 'below_as_it_is': below}
+    settled = has_settled(result.curve) if len(result.curve) > 1 else None
+    return {**asdict(result), 'settled': settled, 'metrics': metrics, 'bound': False,
+            'below_as_it_is': below}
 
 
 def _shown(metrics: Mapping, column: Mapping) -> float:
@@ -131,7 +133,8 @@ def _how(settings: AttackSettings, detector: Mapping[str, str] | None) -> dict[s
     how = {
         'data': f'{settings.num_victims} victims and up to {settings.num_pairs} images of the '
                 f'attacker, chosen with seed {settings.seed}',
-        'time': f'{settings.budget:g} s of learning for each attacker, {settings.threads} threads',
+        'time': f'{settings.budget:g} s of learning for each attacker, {settings.threads} threads'
+                + f'; of those that learn up to {settings.longest:g} s' * bool(settings.longest),
         'machine': f'{platform.processor() or platform.machine()}, Python '
                    f'{platform.python_version()}',
         'date': datetime.date.today().isoformat(),

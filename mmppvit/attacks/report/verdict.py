@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mmppvit.attacks.runner import has_settled
+
 __all__ = ['LEAST_AP', 'verdict']
 
 LEAST_AP = .05  # of the originals; a detector that finds less is no measure of anything
@@ -24,7 +26,7 @@ def verdict(report: Mapping) -> list[str]:
         return ['No attacker came to an end: this report says nothing about these images.']
     sentences = [*_judged(rows, report), *_recognized(rows, report), *_structure(rows, report),
                  *_detected(rows, report), *_layout(rows, report), *_useless(rows, report),
-                 *_known_scene([row for row in done if row not in rows])]
+                 *_learning(rows), *_known_scene([row for row in done if row not in rows])]
     failed = [row['name'] for row in report['rows'] if row['status'] in ('failed', 'out of time')]
     if failed:
         sentences.append(f'Not counted, because they failed: {", ".join(failed)}. What they would '
@@ -140,6 +142,23 @@ def _layout(rows: Sequence[Mapping], report: Mapping) -> list[str]:
                 f'images as they are, {found["mean"]:.0%}: {meaning}.']
     return [f'The best solver ("{row["name"]}") put {found["mean"]:.0%} of neighboring patches '
             f'back beside each other (most in one image: {found["worst"]:.0%}): {meaning}.']
+
+
+def _learning(rows: Sequence[Mapping]) -> list[str]:
+    """Whether time was the reason that attackers got no further."""
+    said, curves = [], {row['name']: row['curve'] for row in rows if row.get('curve')}
+    unfinished = {name: curve for name, curve in curves.items()
+                  if len(curve) > 1 and not has_settled(curve)}
+    once = [name for name, curve in curves.items() if len(curve) == 1]
+    if unfinished:
+        gains = ', '.join(f'{name} ({curve[-2][0]:.0f} to {curve[-1][0]:.0f} s: error lower by '
+                          f'{1 - curve[-1][1] / curve[-2][1]:.0%})'
+                          for name, curve in unfinished.items())
+        said.append(f'Still learning when the time was up: {gains}. With more time they get '
+                    'further.')
+    if once:
+        said.append(f'Whether more time helps was not tried for {", ".join(once)}: --longest does.')
+    return said
 
 
 def _known_scene(rows: Sequence[Mapping]) -> list[str]:

@@ -112,3 +112,13 @@ def test_nothing_is_called_safe(mean):
     text = ' '.join(verdict(_report(row, scheme='mix+shuffle'))).lower()
     for word in ('safe', 'secure', 'anonym', 'protected', 'private'):
         assert word not in text
+
+
+def test_who_was_still_learning_is_named():
+    rows = [_row(name, ssim=_metric(.3), reidentified=_metric(.1)) | dict(curve=curve)
+            for name, curve in dict(vit=[(40, 1.), (80, .9)], itn=[(40, 1.), (80, .99)],
+                                    gan=[(40, 1.)], fr=[]).items()]
+    said = [text for text in verdict(_report(*rows)) if 'time' in text]
+    assert said == [
+        'Still learning when the time was up: vit (40 to 80 s: error lower by 10%). With more time '
+        'they get further.', 'Whether more time helps was not tried for gan: --longest does.']

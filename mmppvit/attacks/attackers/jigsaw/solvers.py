@@ -93,7 +93,8 @@ class JigsawLearned(_Jigsaw):
 
     def fit(self, pairs: Sequence[Pair], budget: Budget) -> None:
         """Errors: see :func:`fit_side_by_side`."""
-        self.net = fit_side_by_side(pairs, self.scheme, budget, self.seed, self.fit_steps)
+        self.net, self.error = fit_side_by_side(
+            pairs, self.scheme, budget, self.seed, self.fit_steps)
 
     def _scores(self, pieces: Pieces) -> PairScores:
         if self.net is None:
