@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import mmppvit.register  # noqa: F401
-import tests.plain_config_text  # noqa: F401
+import tests.quick_configs  # noqa: F401
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed import SealJob, seal_dataset

@@ -24,7 +24,7 @@ __all__ = ['run_warm_python']
 
 ROOT = Path(__file__).resolve().parents[1]
 PRELOAD = ('mmppvit.register', 'mmdet.apis', 'mmdet.models', 'mmppvit.sealed',
-           'tests.plain_config_text')
+           'tests.quick_configs')
 _context = multiprocessing.get_context('forkserver')
 
 
