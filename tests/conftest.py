@@ -1,6 +1,7 @@
 """Fixtures of all tests; ``data`` finds the real images."""
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -26,6 +27,11 @@ hypothesis.settings.load_profile('mmppvit')
 
 if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)  # one worker a core
+
+
+def pytest_collection_finish() -> None:
+    """The tests themselves are no garbage either, see ``tests.quick_configs``."""
+    gc.freeze()
 
 
 def _folder(name: str) -> Path:

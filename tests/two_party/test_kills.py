@@ -101,7 +101,8 @@ def _run(shapes: Path, folder: Path, kills: int, seed: int = SEED) -> tuple[dict
 
 def test_the_weights_are_those_of_an_undisturbed_run(tmp_path):
     shapes = write_synthetic_shapes(tmp_path / 'plain', 6, 3, (128, 96))
-    CONTEXT.set_forkserver_preload(['tests.two_party.test_kills', 'mmppvit.two_party.host'])
+    CONTEXT.set_forkserver_preload([
+        'tests.two_party.test_kills', 'mmppvit.two_party.host', 'tests.quick_configs'])
     for name in ('quiet', 'disturbed'):
         (tmp_path / name).mkdir()
     expected, _ = _run(shapes, tmp_path / 'quiet', 0)

@@ -56,7 +56,8 @@ def _own(rank: int, group: int, shapes: Path, folder: Path, port: int) -> None:
 
 def test_two_by_two_equal_one(tmp_path):
     """Loss (of both on average), gradient norm, weights of neck, head and both backbones."""
-    CONTEXT.set_forkserver_preload(['tests.two_party.test_parallel', 'mmppvit.two_party.host'])
+    CONTEXT.set_forkserver_preload([
+        'tests.two_party.test_parallel', 'mmppvit.two_party.host', 'tests.quick_configs'])
     shapes = write_synthetic_shapes(tmp_path / 'plain', 8, 1, (128, 96))
     reference, rows = train(_config(shapes, tmp_path / 'single', 4))
     folder, (group, other, port) = tmp_path / 'owner', _ports()
