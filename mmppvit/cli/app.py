@@ -26,6 +26,7 @@ SECTIONS = {
         'seal': 'Seal a COCO data set, or a folder of images.',
         'verify': 'Check a sealed data set.',
         'repair': 'Make a sealed data set whole that lost its manifest or files.',
+        'pack': 'Put a sealed data set into a few tar shards.',
         'rekey': 'Put a sealed data set under another key.',
         'names': 'Show which plain image each sealed file was.',
         'restore': 'Bring plain images back, where the scheme lost nothing.',

@@ -98,16 +98,8 @@ def _scale_index(manifest: Manifest, scale: str | None) -> int:
 
 def _check_files(manifest: Manifest) -> None:
     """That every image is there with its size; its digest is looked at when it is read."""
-    wrong = [image.file for image in manifest.images
-             if _size(os.path.join(manifest.root, image.file)) != image.bytes]
+    wrong = manifest.missing_files()
     if wrong:
         raise ManifestError(
             f'{len(wrong)} files of {manifest.root} are missing or not what was sealed, e.g. '
             f'{wrong[:3]}: restore them (tools/verify_sealed.py lists all)')
-
-
-def _size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None

@@ -8,6 +8,7 @@ from mmppvit.sealed.manifest import (
     SealedImage,
     image_folder,
 )
+from mmppvit.sealed.pack import pack_dataset
 from mmppvit.sealed.plain_images import PlainImage, check_readable, read_plain
 from mmppvit.sealed.restore import check_restorable, restore_dataset
 from mmppvit.sealed.verify import VerifyReport, check_sealed, verify_sealed
@@ -16,5 +17,5 @@ from mmppvit.sealed.writer import seal_dataset
 __all__ = [
     'ANNOTATIONS', 'MANIFEST', 'Manifest', 'ManifestError', 'PlainImage', 'SealJob', 'SealReport',
     'SealedImage', 'VerifyReport', 'check_readable', 'check_restorable', 'check_sealed',
-    'image_folder', 'read_plain', 'restore_dataset', 'seal_dataset', 'verify_sealed'
+    'image_folder', 'pack_dataset', 'read_plain', 'restore_dataset', 'seal_dataset', 'verify_sealed'
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed.entries import MAX_SIDE, ManifestError, SealedImage, image_folder
+from mmppvit.sealed.entry_files import ENTRIES, ENTRY_INDEX, ENTRY_TREE, ByFile, EntryFile
 from mmppvit.sealed.image_files import declared_size, decode_image, path_within
 from mmppvit.sealed.manifest_format import (
     ANNOTATIONS,
@@ -26,8 +29,9 @@ from mmppvit.sealed.manifest_format import (
     read_json,
 )
 from mmppvit.sealed.sealed_metadata import open_metadata
+from mmppvit.sealed.tar_shards import shard_file
 from mmppvit.utils.atomic import write_atomic
-from mmppvit.utils.regular_files import read_regular
+from mmppvit.utils.regular_files import read_parts, read_regular
 
 __all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'MAX_SIDE', 'SEALED_METADATA', 'Manifest',
            'ManifestError', 'SealedImage', 'image_folder']
@@ -55,6 +59,8 @@ class Manifest:
         padding (str): 'mirror', 'fit', or 'zero' as in all manifests before version 4.
         sealed_metadata (str, optional): SHA-256 of the encrypted metadata; see `check_key`.
         version (int): Of the format.
+        packed (dict, optional): Of version 5: ``count`` and ``root`` of the entries, ``shards``,
+            the size and SHA-256 of each; ``images`` are then read when they are asked for.
     """
     root: Path
     scheme: Scheme
@@ -71,13 +77,18 @@ class Manifest:
     padding: str = 'zero'
     sealed_metadata: str | None = None
     version: int = VERSION
+    packed: dict | None = None
 
     def __post_init__(self) -> None:
         self._signed: tuple[bytes, object] = b'', None
+        if self.packed is not None:
+            self.entries = self.images  # sealed metadata may take the place of the images
         self._hidden: dict | None = None  # what sealed metadata says, once it is open
 
     @cached_property
-    def by_file(self) -> dict[str, SealedImage]:
+    def by_file(self) -> Mapping[str, SealedImage]:
+        if isinstance(self.images, EntryFile):
+            return ByFile(self.images)
         return {image.file: image for image in self.images}
 
     @property
@@ -120,9 +131,11 @@ class Manifest:
         content = canonical(data)
         data['digest'] = hashlib.sha256(content).hexdigest()
         data['signature'] = None if key is None else self._signature(key, content)
-        images = ',\n'.join(json.dumps(item) for item in data.pop('pictures'))
-        head = json.dumps(data, indent=1)
-        text = f'{head[:-2]},\n "pictures": [\n{images}\n ]\n}}\n'  # one image a line
+        pictures = data.pop('pictures', None)
+        text = f'{json.dumps(data, indent=1)}\n'
+        if pictures is not None:  # one image a line
+            images = ',\n'.join(json.dumps(item) for item in pictures)
+            text = f'{text[:-3]},\n "pictures": [\n{images}\n ]\n}}\n'
         write_atomic(self.root / MANIFEST, text.encode(), sync=True)
         self._signed = content, data['signature']
 
@@ -207,7 +220,7 @@ class Manifest:
             ManifestError: It is missing or was changed.
         """
         try:
-            content = read_regular(self.path(image), max(image.bytes, 1))
+            content = self._content(image)
         except OSError as err:
             if err.strerror and 'longer' in err.strerror:
                 content = b''  # is not what was sealed, and not worth reading
@@ -217,6 +230,45 @@ class Manifest:
                                     ) from None
         self.check_content(image, content)
         return content
+
+    def _content(self, image: SealedImage) -> bytes:
+        if self.packed is None:
+            return read_regular(self.path(image), max(image.bytes, 1))
+        found = self.entries.find(image.file)
+        if found is None:
+            raise OSError('it is not in the data set')
+        place = found[1]
+        return read_parts(self.shard_path(place.shard), [(place.offset, image.bytes)])[0]
+
+    def shard_path(self, number: int) -> Path:
+        """Where shard ``number`` of a packed set lies.
+
+        Raises:
+            OSError: Outside of the folder, by a link.
+        """
+        return path_within(self.root, shard_file(number))
+
+    def listed_files(self) -> set[str]:
+        """Every file that belongs to the data set, relative to its folder."""
+        files = {MANIFEST}
+        if self.packed is None:
+            files.update(self.by_file)
+        else:
+            files.update((ENTRIES, ENTRY_INDEX, ENTRY_TREE),
+                         map(shard_file, range(len(self.packed['shards']))))
+        if self.annotations is not None:
+            files.add(ANNOTATIONS)
+        if self.sealed_metadata is not None:
+            files.add(SEALED_METADATA)
+        return files
+
+    def missing_files(self) -> list[str]:
+        """Files of images, or shards, that are not there with their size."""
+        if self.packed is None:
+            sizes = {image.file: image.bytes for image in self.images}
+        else:
+            sizes = {shard_file(i): size for i, (size, _) in enumerate(self.packed['shards'])}
+        return [file for file, size in sizes.items() if _size(self.root / file) != size]
 
     def decode(self, image: SealedImage) -> np.ndarray:
         """uint8 (H, W, 3), BGR: the file of ``image``, checked, read once and decoded.
@@ -266,3 +318,10 @@ class Manifest:
             raise ManifestError(f'{self.root / ANNOTATIONS} is missing or not what was sealed: '
                                 'restore it')
         return content
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None

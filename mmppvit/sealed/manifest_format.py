@@ -2,14 +2,15 @@
 
 Versions 1 to 3 differ in their schemes alone: 2 has baselines, 3 learned protection. Version 4 has
 a name, a role and a counter, says how images were padded, may be signed whatever the scheme is and
-may hide its metadata.
+may hide its metadata. Version 5 is packed: images lie in tar shards, and the manifest has the root
+of a hash tree over the entries in place of the entries.
 """
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
+from functools import partial
 from pathlib import Path
 
 from mmppvit.encryption import DERIVATIONS, Scheme, read_scheme
@@ -22,13 +23,16 @@ from mmppvit.sealed.entries import (
     parse_entry,
     parse_size,
 )
+from mmppvit.sealed.entry_files import EntryFile
+from mmppvit.sealed.json_numbers import parse_json
 from mmppvit.utils.regular_files import read_regular
 
-__all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'PADDINGS', 'SEALED_METADATA', 'VERSION',
+__all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'PACKED_VERSION', 'PADDINGS',
+           'SEALED_METADATA', 'VERSION',
            'canonical', 'check_label', 'dump', 'parse', 'parse_json', 'read_json']
 
 FORMAT = 'mmppvit sealed data set'
-VERSION, VERSIONS = 4, (1, 2, 3, 4)
+VERSION, PACKED_VERSION, VERSIONS = 4, 5, (1, 2, 3, 4, 5)
 MANIFEST, ANNOTATIONS = 'manifest.json', 'annotations.json'
 SEALED_METADATA = 'annotations.json.sealed'
 FORMATS = ('png', 'webp')
@@ -60,22 +64,6 @@ def read_json(path: Path) -> object:
         raise ManifestError(f'{path} is not JSON: {err}') from None
 
 
-def parse_json(content: bytes) -> object:
-    """``content`` with finite numbers only.
-
-    Raises:
-        ValueError, RecursionError: It is not JSON.
-    """
-    def refuse(name: str) -> None:
-        raise ValueError(f'{name:.40} is not a number of JSON')
-
-    def finite(text: str) -> float:
-        number = float(text)
-        return number if math.isfinite(number) else refuse(text)
-
-    return json.loads(content, parse_constant=refuse, parse_float=finite)
-
-
 def dump(manifest) -> dict:
     """All of a :class:`Manifest` but digest and signature, as JSON has it."""
     data = dict(
@@ -86,6 +74,8 @@ def dump(manifest) -> dict:
     if manifest.version > 3:
         data.update({name: getattr(manifest, name) for name in sorted(_FIELDS_OF_4)},
                     skipped=[] if hidden else manifest.skipped)
+    if manifest.packed is not None:
+        return data | dict(packed=manifest.packed)
     data['pictures'] = [entry_of(image, manifest.version, hidden) for image in manifest.images]
     return data
 
@@ -107,10 +97,10 @@ def parse(data: object, root: Path) -> tuple[dict, bytes, object]:
     if digest != hashlib.sha256(content).hexdigest():
         raise ManifestError(f'{root / MANIFEST} was edited or damaged after sealing: its digest '
                             'does not fit. Restore it, rebuild it (repair), or seal again')
-    return _parse_fields(data), content, signature
+    return _parse_fields(data, root), content, signature
 
 
-def _parse_fields(data: dict) -> dict:
+def _parse_fields(data: dict, root: Path) -> dict:
     data = dict(data)
     data.pop('format')
     # Beyond that, the list of divisors in the scheme's own error would take forever.
@@ -129,11 +119,29 @@ def _parse_fields(data: dict) -> dict:
     expect(version > 3 or not _FIELDS_OF_4 & set(data), f'version {version} has no such fields')
     hidden = _parse_fields_of_4(data) if version > 3 else False
     data['skipped'] = [(str(source), str(reason)) for source, reason in data['skipped']]
+    if version == PACKED_VERSION:
+        data['images'] = _parse_packed(data, root, hidden)
+        return data
     data['images'] = [parse_entry(item, scheme, scales, version, hidden)
                       for item in data.pop('pictures')]
     expect(len({image.file for image in data['images']}) == len(data['images']),
            'a file is listed twice')
     return data
+
+
+def _parse_packed(data: dict, root: Path, hidden: bool) -> EntryFile:
+    packed = data['packed']
+    expect(isinstance(packed, dict) and set(packed) == {'count', 'root', 'shards'},
+           'packed has other fields')
+    expect(type(packed['count']) is int and 0 < packed['count'] < 2**32, 'count is no number')
+    expect(is_hex(packed['root'], 64), 'root is not a hash')
+    expect(isinstance(packed['shards'], list) and all(
+        isinstance(shard, list) and len(shard) == 2 and type(shard[0]) is int and shard[0] > 0
+        and is_hex(shard[1], 64) for shard in packed['shards']), 'a shard has no size or digest')
+
+    return EntryFile(root, packed['count'], packed['root'], partial(
+        parse_entry, scheme=data['scheme'], scales=data['scales'], version=PACKED_VERSION,
+        public=hidden))
 
 
 def _parse_fields_of_4(data: dict) -> bool:

@@ -83,6 +83,7 @@ def _write_manifest(manifest: Manifest, images: list[SealedImage], old: Key, new
                     ) -> Manifest:
     moved = replace(
         manifest, root=out, images=images, counter=manifest.counter + 1, version=VERSION,
+        packed=None,
         job=new.mac('job', b'rekeyed', canonical(manifest.job)), sealed_metadata=None,
         key=dict(fingerprint=new.fingerprint, derivation=DERIVATIONS[-1]), annotations=None,
         skipped=[(_public(manifest, source, old, new) or source, reason)

@@ -73,6 +73,9 @@ def make_plan(job: SealJob, resume: bool) -> Plan:
     _check_folder(job, finished, resume)
     if finished:
         plan.finished = manifest = _authentic(job)
+        if manifest.packed is not None:
+            raise ValueError(f'{job.out} is packed into shards, so it cannot be resumed: resume '
+                             'the folder that it was packed from, or seal into another --out')
         # All images are padded as the first ones were, also of a set that an older version began.
         if job.padding is None or manifest.version < 4:
             plan.job = replace(job, padding=manifest.padding)

@@ -1,6 +1,7 @@
 """Is a sealed data set still what was sealed, and did nothing plain slip in?"""
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -9,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmppvit.encryption import Key
+from mmppvit.sealed.check_shards import check_shards
 from mmppvit.sealed.image_files import declared_size, decode_image
 from mmppvit.sealed.manifest import (
     ANNOTATIONS,
-    MANIFEST,
-    SEALED_METADATA,
     Manifest,
     ManifestError,
     SealedImage,
@@ -100,6 +100,8 @@ def check_sealed(root: Path, key: Key | None = None, *, name: str | None = None,
     report.problems += _unlisted_files(manifest)
     if manifest.annotations is not None or (manifest.sealed_metadata and not manifest.locked):
         report.problems += _check_annotations(manifest)
+    if manifest.packed is not None:
+        report.problems += itertools.starmap(Problem, check_shards(manifest, subset is None))
     for index, image in enumerate(manifest.images):
         inside = index in chosen
         found = list(_check_image(manifest, image) if inside else _check_size(manifest, image))
@@ -137,11 +139,7 @@ def choose_subset(text: str | None, count: int) -> Container[int]:
 
 
 def _unlisted_files(manifest: Manifest) -> Iterator[Problem]:
-    listed = {MANIFEST, *manifest.by_file}
-    if manifest.annotations is not None:
-        listed.add(ANNOTATIONS)
-    if manifest.sealed_metadata is not None:
-        listed.add(SEALED_METADATA)
+    listed = manifest.listed_files()
     for folder, folders, files in os.walk(manifest.root):
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
         for name in sorted(files + links):
@@ -171,6 +169,8 @@ def _check_annotations(manifest: Manifest) -> Iterator[Problem]:
 
 
 def _check_size(manifest: Manifest, image: SealedImage) -> Iterator[Problem]:
+    if manifest.packed is not None:  # its shard was looked at
+        return
     try:
         path = manifest.path(image)
         if not path.is_file() or path.stat().st_size != image.bytes:

@@ -91,9 +91,10 @@ def joined_sets(job: SealJob, names: Iterable[str]) -> list[str]:
     for folder in sorted(found - {here}):
         try:
             other = Manifest.load(folder)
+            sources = {image.source for image in other.images}  # read only now if it is packed
         except ManifestError:
             continue
-        common = {image.source for image in other.images} & (names | _pseudonyms(job, names, other))
+        common = sources & (names | _pseudonyms(job, names, other))
         if common and (job.scheme.shuffles or other.scheme.shuffles) and \
                 (other.scheme, list(other.scales)) != (job.scheme, list(job.scales)):
             warnings.append(

@@ -17,7 +17,7 @@ from mmengine.registry import DefaultScope
 
 from mmppvit.datasets import SealedCocoDataset
 from mmppvit.encryption import Key, Scheme, unshuffle_patches
-from mmppvit.sealed import Manifest, ManifestError, SealJob, seal_dataset
+from mmppvit.sealed import Manifest, ManifestError, SealJob, pack_dataset, seal_dataset
 
 FLIP = dict(type='RandomFlip', prob=[.25, .25, .25],
             direction=['horizontal', 'vertical', 'diagonal'])
@@ -349,3 +349,26 @@ def test_patch_size_and_grid_come_from_the_seal(step):
         TRANSFORMS.build(dict(step, patch_size=16, grid=2))(dict(results, patch_order=[])
                                                             if step is UNSHUFFLE else dict(
                                                                 img=img, sealed=results['sealed']))
+
+
+def test_a_packed_set_gives_the_same_samples(sealed_shapes, tmp_path):
+    """And an image that is changed in its shard is found when it is read."""
+    key = Key.load(sealed_shapes.key_file)
+    pack_dataset(Manifest.load(sealed_shapes.folder('mix+shuffle')), key, tmp_path / 'train2017')
+    pipeline = _sealed_pipeline(sealed_shapes.key_file)
+    packed = _build(sealed_shapes, pipeline=pipeline, root=tmp_path)
+    folder = _build(sealed_shapes, 'mix+shuffle', pipeline)
+    assert len(packed) == len(folder) > 3
+    for i in (*range(len(folder)), 0):
+        _assert_same(_item(packed, i), _item(folder, i))
+    again = pickle.loads(pickle.dumps(packed))
+    _assert_same(_item(again, 1), _item(folder, 1))
+    shard = tmp_path / 'train2017/shards/000000.tar'
+    content = bytearray(shard.read_bytes())
+    content[700] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(ManifestError, match='is not what was sealed'):
+        packed[0]
+    shard.write_bytes(content[:-512])
+    with pytest.raises(ManifestError, match=r'shards/000000.tar'):
+        _build(sealed_shapes, pipeline=pipeline, root=tmp_path)
