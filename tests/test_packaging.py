@@ -71,8 +71,8 @@ def test_the_pinned_set_has_every_dependency():
 
 
 def test_the_extra_named_in_an_error_installs_the_package():
-    names = dict(skimage='scikit-image', mmcv='mmcv-lite', grpc='grpcio', dlib='dlib-bin',
-                 rapidocr_onnxruntime='rapidocr-onnxruntime',
+    names = dict(skimage='scikit-image', sklearn='scikit-learn', mmcv='mmcv-lite', grpc='grpcio',
+                 dlib='dlib-bin', rapidocr_onnxruntime='rapidocr-onnxruntime',
                  face_recognition_models='face-recognition-models')
     for module, extra in EXTRAS.items():
         layers = [name for key in extra.split(',')

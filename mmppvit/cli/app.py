@@ -33,6 +33,7 @@ SECTIONS = {
     },
     'Measure what they hide': {
         'attack': 'Attack a sealed data set and report what leaks.',
+        'attack-contents': 'Tell what sealed images show from their patches in any order.',
         'attack-host': 'Attack a two-party training as its host could.',
         'attack-gradients': 'Attack the gradients of a client in federated training.',
         'compare-reports': 'Compare two reports of `mmppvit attack`.',

@@ -11,7 +11,7 @@ EXTRAS = dict(
     pycocotools='mmdet', safetensors='mmdet', mmcv='mmdet,lite', skimage='attacks',
     scipy='attacks', jinja2='attacks', matplotlib='attacks', onnx='onnx', onnxruntime='onnx',
     grpc='two-party', supervision='formats', rapidocr_onnxruntime='judges', rapidfuzz='judges',
-    dlib='judges', face_recognition_models='judges')
+    sklearn='attacks', dlib='judges', face_recognition_models='judges')
 
 
 class UserError(ValueError):
