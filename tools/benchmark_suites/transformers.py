@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from benchmark_suites.case import Case
 from mmppvit.models import PEViT, YOLOSHead, YOLOSViT
+from mmppvit.models.layers import read_last, run_block
+
+_STEPS = 'fused attention', 'fused attention, less kept'
 
 
 def backbone_cases(args: argparse.Namespace) -> Iterator[Case]:
@@ -29,13 +32,18 @@ def backbone_cases(args: argparse.Namespace) -> Iterator[Case]:
 
 
 def peyolos_cases(args: argparse.Namespace) -> Iterator[Case]:
-    """PEYOLOS against itself with attention that is written out, and saving memory further."""
+    """PEYOLOS against itself with attention that is written out: step by step of what makes it
+    faster, and saving memory further."""
     for arch, size, train in _settings(args):
         make = _maker(args, arch, size, train)
         name, shape = f'{_label("PEYOLOS", arch, train)} g2', f'{size[0]}x{size[1]}x3'
         if not fits_written_out(arch, size, train, args.device):
             continue
         baseline = partial(make, build_peyolos, 2, fused=False)
+        for steps, what in enumerate(_STEPS):
+            build = partial(build_peyolos, steps=steps)
+            yield Case(f'{name} {what}', shape, partial(make, build, 2), 'eager attention',
+                       baseline)
         yield Case(name, shape, partial(make, build_peyolos, 2), 'eager attention', baseline)
         if train:
             yield Case(f'{name} with_cp', shape, partial(make, build_peyolos_with_cp, 2),
@@ -77,14 +85,36 @@ def build_pevit(arch: str, grid: int) -> nn.Module:
     return PEViT(arch, grid=grid)
 
 
-def build_peyolos(arch: str, grid: int, with_cp: bool = False) -> nn.Module:
-    """Trunk and head of the detector, without losses and decoding."""
-    trunk = YOLOSViT(arch, grid=grid, nonlinear_embed=True, with_cp=with_cp)
+def build_peyolos(arch: str, grid: int, with_cp: bool = False, steps: int | None = None
+                  ) -> nn.Module:
+    """Trunk and head of the detector, without losses and decoding.
+
+    Args:
+        arch (str): Of the trunk.
+        grid (int): Sub-patches per side.
+        with_cp (bool): Recompute the blocks.
+        steps (int, optional): How many steps that make it faster to take; None for all.
+    """
+    kind = YOLOSViT if steps is None else partial(_Stepwise, steps)
+    trunk = kind(arch, grid=grid, nonlinear_embed=True, with_cp=with_cp)
     return _PEYOLOS(trunk, YOLOSHead(80, trunk.embed_dims))
 
 
 def build_peyolos_with_cp(arch: str, grid: int) -> nn.Module:
     return build_peyolos(arch, grid, with_cp=True)
+
+
+class _Stepwise(YOLOSViT):
+    """With fused attention alone (0), or also what is kept for the backward pass (1)."""
+
+    def __init__(self, steps: int, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.steps = steps
+
+    def _run(self, function: Callable, block: nn.Module, x: Tensor, *args) -> Tensor:
+        whole = run_block if self.steps else (lambda block, x, mask: block(x, attn_mask=mask))
+        x = whole(block, x, args[-1])
+        return x[:, -args[0]:] if function is read_last else x
 
 
 class _PEYOLOS(nn.Module):

@@ -1,7 +1,7 @@
 """The backbone of YOLOS and PEYOLOS: a DeiT that carries detection tokens."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmdet.registry import MODELS
@@ -15,7 +15,9 @@ from mmppvit.models.layers import (
     MixedPatchEmbed,
     build_blocks,
     init_vit_weights,
+    read_last,
     resolve_arch,
+    run_block,
     start_local,
     vit_norm,
 )
@@ -129,19 +131,24 @@ class YOLOSViT(ViTBackbone):
         x = x + self._positions(self.pos_embed, self.table_grid, grids)[0]
         mid = None if self.mid_pos_embed is None else self._positions(
             self.mid_pos_embed[:, 0], self.mid_table_grid, grids)
-        for i, block in enumerate(self.blocks):
-            if self.with_cp and x.requires_grad:
-                x = checkpoint(block, x, mask, use_reentrant=False)
-            else:
-                x = block(x, attn_mask=mask)
-            if mid is not None and i < self.num_layers - 1:
+        *blocks, last = self.blocks
+        for i, block in enumerate(blocks):
+            x = self._run(run_block, block, x, mask)
+            if mid is not None:
                 x = x + mid[i]
-        tokens = self.norm(x[:, -self.num_det_tokens:])
         if not with_patches:
-            return tokens
+            return self.norm(self._run(read_last, last, x, self.num_det_tokens, mask))
+        x = self._run(run_block, last, x, mask)
+        tokens = self.norm(x[:, -self.num_det_tokens:])
         whole, *cells = grids
         patches = self.norm(x[:, 1:-self.num_det_tokens]).unflatten(1, whole)
         return tokens, [one[:h, :w] for one, (h, w) in zip(patches, cells, strict=True)]
+
+    def _run(self, function: Callable[..., Tensor], block: nn.Module, x: Tensor, *args) -> Tensor:
+        """``function(block, x, *args)``, which ``with_cp`` runs again in the backward pass."""
+        if self.with_cp and x.requires_grad:
+            return checkpoint(function, block, x, *args, use_reentrant=False)
+        return function(block, x, *args)
 
     def _valid_cells(self, x: Tensor, img_shapes: Sequence[tuple[int, int]] | None
                      ) -> list[tuple[int, int]]:

@@ -1,3 +1,4 @@
+from mmppvit.models.layers.lean_blocks import read_last, run_block
 from mmppvit.models.layers.local_start import spread_places, start_local, wave_positions
 from mmppvit.models.layers.patch_embed import MixedPatchEmbed
 from mmppvit.models.layers.reference_encoding import ReferenceEncoding
@@ -11,5 +12,6 @@ from mmppvit.models.layers.vit_blocks import (
 
 __all__ = [
     'VIT_ARCHS', 'MixedPatchEmbed', 'ReferenceEncoding', 'build_blocks', 'init_vit_weights',
-    'resolve_arch', 'spread_places', 'start_local', 'vit_norm', 'wave_positions'
+    'read_last', 'resolve_arch', 'run_block', 'spread_places', 'start_local', 'vit_norm',
+    'wave_positions'
 ]

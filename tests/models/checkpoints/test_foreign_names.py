@@ -60,9 +60,25 @@ def _deit3() -> dict[str, Tensor]:
 
 FOREIGN = {'pevit': released_pevit, 'clip': openai_clip, 'hf-vit': hugging_face_vit}
 SAME_NAMES = {'MAE': _mae, 'DINOv2 with registers': _dinov2_registers, 'DeiT III': _deit3}
-CASES = list(FOREIGN.items()) + [
-    ('timm', make) for make in SAME_NAMES.values()]
-IDS = [*FOREIGN, *SAME_NAMES]
+
+
+def _transformers_5() -> dict[str, Tensor]:
+    """Names of its modules; files keep those of transformers 4."""
+    new = {'encoder.layer.': 'layers.', 'attention.attention.query': 'attention.q_proj',
+           'attention.attention.key': 'attention.k_proj', 'intermediate.dense': 'mlp.fc1',
+           'attention.attention.value': 'attention.v_proj',
+           'attention.output.dense': 'attention.o_proj', 'output.dense': 'mlp.fc2'}
+    state = {}
+    for name, value in hugging_face_vit().items():
+        for old, other in new.items():
+            name = name.replace(old, other)
+        state[name] = value
+    return state
+
+
+CASES = [*FOREIGN.items(), *(('timm', make) for make in SAME_NAMES.values()),
+         ('hf-vit', _transformers_5)]
+IDS = [*FOREIGN, *SAME_NAMES, 'transformers 5']
 
 
 @pytest.mark.parametrize(('source', 'make'), CASES, ids=IDS)
@@ -90,7 +106,8 @@ def test_a_peyolos_of_it(source, make):
     assert converted['backbone.pos_embed'].shape == (1, 1 + 24 + 100, 24)
 
 
-@pytest.mark.parametrize(('source', 'make'), [('hf-vit', hugging_face_vit), ('clip', openai_clip)])
+@pytest.mark.parametrize(('source', 'make'), [
+    ('hf-vit', hugging_face_vit), ('hf-vit', _transformers_5), ('clip', openai_clip)])
 def test_every_tensor_is_where_timm_has_it(source, make):
     converted, _ = to_pevit(make(), source, arch=ARCH, grid=1)
     names = timm_vit()  # which both are made from; it seeds itself
@@ -139,7 +156,7 @@ def test_dinov2_as_it_was_published():
     folder = Path(os.environ.get('MMPPVIT_MODELS', ''))
     file = folder / 'vit_small_patch14_dinov2.safetensors'
     if not file.is_file():
-        pytest.skip('set MMPPVIT_MODELS to the folder that has vit_small_patch14_dinov2')
+        pytest.skip(f'no weights at {file}: set MMPPVIT_MODELS to the folder that has them')
     state = read_state_dict(str(file))
     model = PEViT('small', patch_size=14, grid=1, reference_encoding=False).eval()
     adapted, report = adapt_state_dict(state, model)
@@ -154,4 +171,4 @@ def test_dinov2_as_it_was_published():
     image = torch.randn(1, 3, 56, 56, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         got, want = model(image)[0].flatten(2).transpose(1, 2), vit.forward_features(image)
-    assert (got - want).norm() < 1e-4 * want.norm()
+    assert (got - want).norm() < 1e-5 * want.norm()
