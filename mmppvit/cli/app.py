@@ -56,7 +56,7 @@ SECTIONS = {
         'host': 'Train a backbone for an owner, on patches without their order.',
         'owner': 'Prepare for training with a host: certificates, patches.',
         'join': 'Put both halves of a two-party training together.',
-        'export': 'Export a protector to ONNX.',
+        'export': 'Export a protector or a detector to ONNX, or a sealed data set.',
     },
     'Get started': {
         'demo': 'Seal, train, detect and attack, on synthetic images.',
