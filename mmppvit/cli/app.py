@@ -35,6 +35,7 @@ SECTIONS = {
         'attack': 'Attack a sealed data set and report what leaks.',
         'attack-contents': 'Tell what sealed images show from their patches in any order.',
         'attack-host': 'Attack a two-party training as its host could.',
+        'attack-tokens': 'Invert the tokens of a backbone half.',
         'attack-gradients': 'Attack the gradients of a client in federated training.',
         'compare-reports': 'Compare two reports of `mmppvit attack`.',
         'compare': "Compare schemes: the detector's mAP against the best attack.",
