@@ -167,7 +167,10 @@ def _show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: 
 
 
 def _use_tta(cfg: Config) -> None:
-    """Average the predictions on the image and its mirror image, unless the config knows better."""
+    """Average the predictions on the image and its mirror image, unless the config knows better.
+
+    Shuffled images are flipped in order, and shuffled again for the backbone.
+    """
     cfg.setdefault('tta_model', dict(
         type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=.5), max_per_img=100)))
     dataset = cfg.test_dataloader.dataset
@@ -175,12 +178,18 @@ def _use_tta(cfg: Config) -> None:
         dataset = dataset['dataset']
     meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
                  'flip_direction')
-    cfg.setdefault('tta_pipeline', [
-        *dataset.pipeline[:-1],
-        dict(type='TestTimeAug', transforms=[
-            [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)],
-            [dict(type='PackDetInputs', meta_keys=meta_keys)],
-        ])
-    ])
+    steps = dataset.pipeline[:-1]
+    shuffles = [step for step in steps if step['type'] == 'ShufflePatches']
+    steps = [step for step in steps if step not in shuffles]
+    keyed = str(cfg.model.get('type')).endswith('KeyedOrder')
+    restored = []
+    if keyed and not shuffles:  # sealed so
+        restored = [[dict(type='UnshufflePatches')]]  # in each of the two ways
+        shuffles = [dict(type='ShufflePatches', fresh=True)]
+    # The order goes to a keyed detector, and nowhere else.
+    pack = dict(type='PackSealedInputs' if keyed else 'PackDetInputs', meta_keys=meta_keys)
+    cfg.setdefault('tta_pipeline', [*steps, dict(type='TestTimeAug', transforms=[
+        *restored, [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)],
+        *([step] for step in shuffles), [pack]])])
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline

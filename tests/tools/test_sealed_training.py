@@ -64,6 +64,27 @@ def test_dumped_results_do_not_tell_the_order(sealed_config, tmp_path, run_tool)
     assert all('pred_instances' in result and 'patch_order' not in result for result in results)
 
 
+def test_tta_of_shuffled_images_is_that_of_mixed_ones(sealed_config, tmp_path, run_tool):
+    """They are put in order, flipped, and shuffled again for the backbone."""
+    found = []
+    for scheme in ('mix', 'mix-shuffle'):
+        config, options = sealed_config(scheme)
+        if not found:
+            run_tool('train.py', config, '--work-dir', tmp_path / 'work', *options)
+        for flag in ('--tta', None):
+            out = tmp_path / f'{scheme}{flag}.json'
+            run_tool('test.py', config, tmp_path / 'work/epoch_1.pth', '--work-dir',
+                     tmp_path / 'test', '--out', out, *([flag] if flag else []), *options)
+            found.append(json.loads(out.with_suffix('.bbox.json').read_text()))
+        shutil.rmtree(tmp_path / 'sealed')
+    boxes = [[sorted((box['image_id'], box['category_id'], round(box['score'], 3))
+                     for box in boxes if box['score'] > .01) for boxes in found]]
+    mixed, _, shuffled, _ = boxes[0]
+    assert mixed == shuffled
+    assert len(found[0]) > 0
+    assert found[0] != found[1], 'TTA changes something'
+
+
 def test_shuffled_trains_as_mixed_does(sealed_config, tmp_path, run_tool):
     """The same seed: three iterations end at the same weights, but for rounding."""
     ends = []
