@@ -19,14 +19,15 @@ _BACKBONE = dict(
     arch=(str, dict, _NONE), patch_size=(int, _NONE), grid=(int, _NONE), in_channels=(int, _NONE),
     nonlinear_embed=(bool, _NONE), reference_encoding=(bool, _NONE),
     out_indices=(int, list, _NONE), drop_path_rate=(int, float, _NONE),
-    frozen_stages=(int, _NONE), with_cp=(bool, _NONE), final_norm=(bool, _NONE))
+    frozen_stages=(int, _NONE), with_cp=(bool, _NONE), final_norm=(bool, _NONE),
+    num_points=(int, _NONE))
 _ARCH = dict(embed_dims=(int, ), num_layers=(int, ), num_heads=(int, ),
              mlp_ratio=(int, float, _NONE))
 _PREPROCESSOR = dict(
     mean=(list, _NONE), std=(list, _NONE), bgr_to_rgb=(bool, _NONE), rgb_to_bgr=(bool, _NONE),
     pad_size_divisor=(int, _NONE), pad_value=(int, float, _NONE))
 _LIMITS = dict(embed_dims=4096, num_layers=128, num_heads=128, mlp_ratio=16, patch_size=128,
-               grid=64, in_channels=16, pad_size_divisor=1024)
+               grid=64, in_channels=16, num_points=4096, pad_size_divisor=1024)
 _MAX_NUMBER = 1e9  # and so neither NaN nor infinite
 _MAX_PARAMETERS = 2**30  # ViT-g has as many; 4 GiB
 _DATASET_META = dict(classes=(list, tuple, _NONE), palette=(list, tuple, _NONE))

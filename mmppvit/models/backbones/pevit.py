@@ -45,6 +45,10 @@ class PEViT(ViTBackbone):
         drop_path_rate (float): Stochastic depth of the last block; it grows linearly up to it.
         frozen_stages (int): -1 trains all, 0 freezes the embedding, n the first n blocks also.
         with_cp (bool): Recompute the blocks in the backward pass to save memory.
+        num_points (int, optional): Attention through so many learned points in every block, whose
+            cost grows with the number of patches and not with its square: see
+            :class:`mmppvit.models.layers.InducedAttention`. ImageNet weights of full attention do
+            not fit.
         final_norm (bool): Layer norm on the output of the last block.
         init_cfg (dict, optional): Initialization; see above. ``prefix`` selects the tensors below a
             name, as MMEngine's does.
@@ -63,6 +67,7 @@ class PEViT(ViTBackbone):
                  drop_path_rate: float = 0.,
                  frozen_stages: int = -1,
                  with_cp: bool = False,
+                 num_points: int | None = None,
                  final_norm: bool = True,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -76,7 +81,8 @@ class PEViT(ViTBackbone):
         self.reference_encoding = ReferenceEncoding(self.embed_dims) \
             if reference_encoding else nn.Identity()
         # Blocks or norms whose output nobody reads would have no gradient, which DDP refuses.
-        self.blocks = build_blocks(arch, drop_path_rate, num_built=self.out_indices[-1] + 1)
+        self.blocks = build_blocks(arch, drop_path_rate, num_built=self.out_indices[-1] + 1,
+                                   num_points=num_points)
         use_norm = final_norm and self.num_layers - 1 in self.out_indices
         self.norm = vit_norm(self.embed_dims) if use_norm else nn.Identity()
         self.frozen_stages = self._check_frozen(frozen_stages)

@@ -7,6 +7,8 @@ from timm.layers import trunc_normal_
 from timm.models.vision_transformer import Block
 from torch import nn
 
+from mmppvit.models.layers.induced_attention import InducedAttention
+
 __all__ = ['VIT_ARCHS', 'build_blocks', 'init_vit_weights', 'resolve_arch', 'vit_norm']
 
 VIT_ARCHS = {  # those of DeiT
@@ -35,20 +37,25 @@ def resolve_arch(arch: str | dict) -> dict:
     return {'mlp_ratio': 4., **arch}
 
 
-def build_blocks(arch: dict, drop_path_rate: float = 0., num_built: int | None = None
-                 ) -> nn.ModuleList:
+def build_blocks(arch: dict, drop_path_rate: float = 0., num_built: int | None = None,
+                 num_points: int | None = None) -> nn.ModuleList:
     """timm's pre-norm blocks, with stochastic depth growing linearly to ``drop_path_rate``.
 
     Args:
         arch (dict): As from :func:`resolve_arch`.
         drop_path_rate (float): Of the last of ``num_layers`` blocks.
         num_built (int, optional): Build only the first so many.
+        num_points (int, optional): Of :class:`InducedAttention` in place of full attention.
     """
     layers = arch['num_layers']
     rates = [drop_path_rate * i / max(layers - 1, 1) for i in range(layers)]
-    return nn.ModuleList(
+    blocks = nn.ModuleList(
         Block(arch['embed_dims'], arch['num_heads'], arch['mlp_ratio'], qkv_bias=True,
               drop_path=rate, norm_layer=vit_norm) for rate in rates[:num_built])
+    if num_points is not None:
+        for block in blocks:
+            block.attn = InducedAttention(arch['embed_dims'], arch['num_heads'], num_points)
+    return blocks
 
 
 def init_vit_weights(module: nn.Module) -> None:
