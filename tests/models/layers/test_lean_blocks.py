@@ -97,10 +97,10 @@ def test_detection_tokens_alone_and_with_patches(with_cp, shapes):
 
 
 def test_what_is_kept_for_the_backward_pass():
-    """Of the MLP its input and its hidden layer; of the attention no norm."""
+    """Of the MLP nothing but its input; of the attention no norm."""
     block, x = _block(), torch.randn(1, 64, 24, dtype=torch.double, requires_grad=True)
     lean, whole = (_kept(run, block, x) for run in (run_block, _whole))
-    assert lean < .75 * whole
+    assert lean < .5 * whole
 
 
 def _kept(run, block: nn.Module, x: torch.Tensor) -> int:
