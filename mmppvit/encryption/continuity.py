@@ -14,7 +14,7 @@ from mmppvit.encryption.patches import split_patches
 __all__ = ['continues_over_borders', 'lies_in_order']
 
 # Of 720 pages, forms, drawings, screenshots, X-rays, halftones and photographs, each mixed in six
-# ways, 2 images fit: halftones whose dots repeat almost with the patches.
+# ways, 3 images fit: halftones whose dots repeat almost with the patches.
 _FITS_BETTER, _FITS_AS_WELL = .65, 1.02
 _CERTAIN, _ENOUGH_LINES = 3.5, 8  # standard errors, and of how many borders at least
 _WITHIN = (.8, 2.5)  # up to 2 where JPEG's blocks end with the patches
