@@ -131,9 +131,10 @@ def run_head(model: Path, config: str, tokens: Path, out: str | None = None,
     """
     cfg = load_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
+    part = read_part(model, 'head')  # before a data set that may take long
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     classes = dataset.metainfo.get('classes') or ()
-    half = HeadHalf.load(model, cfg.model, classes).to(get_device())
+    half = HeadHalf.from_part(*part, model, cfg.model, classes).to(get_device())
     if out:
         write_coco_results(cfg, out)
     evaluator, used = Evaluator(cfg.test_evaluator), set()

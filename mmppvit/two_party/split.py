@@ -223,7 +223,12 @@ class HeadHalf(nn.Module):
         Raises:
             ValueError: It is no head half, or of another detector or other classes.
         """
-        weights, info = read_part(path, 'head')
+        return cls.from_part(*read_part(path, 'head'), path, model, classes)
+
+    @classmethod
+    def from_part(cls, weights: dict[str, Tensor], info: dict, path: str | Path, model: dict,
+                  classes: Sequence[str] = ()) -> HeadHalf:
+        """As `load`, of a file that is read already: what :func:`read_part` gave."""
         meta = check_dataset_meta(info.get('dataset_meta'))
         trained = list(meta.get('classes') or ())
         if trained and classes and trained != list(classes):  # before its shapes do not fit
