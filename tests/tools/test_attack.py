@@ -32,6 +32,7 @@ def _timeless(path) -> dict:
     for row in report['rows']:
         row.pop('seconds')
     report['how'].pop('date')
+    report.pop('handout')  # it names both
     return report
 
 
