@@ -130,7 +130,7 @@ def _parse_fields(data: dict, root: Path) -> dict:
 
 
 def _parse_packed(data: dict, root: Path, hidden: bool) -> EntryFile:
-    packed = data['packed']
+    packed = data.get('packed')
     expect(isinstance(packed, dict) and set(packed) == {'count', 'root', 'shards'},
            'packed has other fields')
     expect(type(packed['count']) is int and 0 < packed['count'] < 2**32, 'count is no number')

@@ -67,7 +67,7 @@ def test_other_schemes_have_no_strength(plain, tmp_path):
 
 @pytest.mark.parametrize(('scheme', 'version'), [
     (_scheme('blur'), 1), (Scheme('mix'), 2), (Scheme('mix'), 3), (_scheme('blur'), 3),
-    (Scheme('mix'), 5), (_scheme('blur'), 5)])
+    (Scheme('mix'), 6), (_scheme('blur'), 6)])
 def test_versions_that_do_not_fit(plain, tmp_path, scheme, version):
     import hashlib
     root = _seal(plain, tmp_path / 'sealed', scheme)
@@ -75,7 +75,7 @@ def test_versions_that_do_not_fit(plain, tmp_path, scheme, version):
     content = {k: v for k, v in data.items() if k not in ('digest', 'signature')}
     data['digest'] = hashlib.sha256(canonical(content)).hexdigest()
     (root / MANIFEST).write_text(json.dumps(data))
-    with pytest.raises(ManifestError, match='update mmppvit' if version == 5 else 'no such scheme'):
+    with pytest.raises(ManifestError, match='update mmppvit' if version == 6 else 'no such scheme'):
         Manifest.load(root)
 
 

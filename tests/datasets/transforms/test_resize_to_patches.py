@@ -60,6 +60,5 @@ def test_pixels_are_of_pil_and_boxes_follow_each_axis():
     np.testing.assert_array_equal(got['img'], want)
     x, y = 96 / 150, 64 / 100
     assert got['scale_factor'] == (x, y)
-    np.testing.assert_allclose(got['gt_bboxes'].numpy() if hasattr(got['gt_bboxes'], 'numpy')
-                               else got['gt_bboxes'].tensor.numpy(),
-                               [[0, 0, 96, 64], [30 * x, 10 * y, 60 * x, 50 * y]], rtol=1e-6)
+    np.testing.assert_allclose(
+        got['gt_bboxes'], [[0, 0, 96, 64], [30 * x, 10 * y, 60 * x, 50 * y]], rtol=1e-6)
