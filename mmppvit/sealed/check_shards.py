@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmppvit.sealed.manifest import Manifest
 from mmppvit.sealed.tar_shards import BLOCK, member_header, padded, shard_end, shard_file
-from mmppvit.utils.regular_files import read_parts
+from mmppvit.utils.regular_files import open_regular, read_parts
 
 __all__ = ['check_shards']
 
@@ -67,7 +67,7 @@ def _check(manifest: Manifest, number: int, start: int, expected: bytes, last: b
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open('rb') as file:
+    with open_regular(path) as file:
         while part := file.read(2**20):
             digest.update(part)
     return digest.hexdigest()

@@ -20,13 +20,14 @@ from mmppvit.sealed.image_files import path_within
 from mmppvit.sealed.json_numbers import parse_json
 from mmppvit.sealed.merkle import HASH, build_tree, leaf_hash, level_sizes, proof_of, root_from
 from mmppvit.utils.atomic import write_atomic
-from mmppvit.utils.regular_files import read_parts
+from mmppvit.utils.regular_files import open_regular, read_parts
 
 __all__ = ['ENTRIES', 'ENTRY_INDEX', 'ENTRY_TREE', 'ByFile', 'EntryFile', 'Place', 'entry_line',
            'tree_size', 'write_index']
 
 ENTRIES, ENTRY_TREE, ENTRY_INDEX = 'entries.jsonl', 'entries.tree', 'entries.index'
 _MOST_OF_A_LINE = 2**16
+_MOST_ALIKE = 8  # 64 bits of a hash are hardly ever shared
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,10 @@ class EntryFile(Sequence):
             return last[1]
         keys, order, _ = self._index
         key = np.uint64(_key(file))
-        for position in range(*(int(np.searchsorted(keys, key, side)) for side in
-                                ('left', 'right'))):
+        first, end = (int(np.searchsorted(keys, key, side)) for side in ('left', 'right'))
+        if end - first > _MOST_ALIKE:
+            raise self._edited(ENTRY_INDEX)
+        for position in range(first, end):
             found = self._checked(int(order[position]))
             if found[0].file == file:
                 self._last = file, found
@@ -167,8 +170,10 @@ class EntryFile(Sequence):
 
     def _lines(self) -> Iterator[bytes]:
         try:
-            with path_within(self.root, ENTRIES).open('rb') as file:
-                while line := file.readline(_MOST_OF_A_LINE):
+            with open_regular(path_within(self.root, ENTRIES)) as file:
+                for _ in range(self._count + 1):  # one more is found; a million are not kept
+                    if not (line := file.readline(_MOST_OF_A_LINE)):
+                        return
                     yield line.removesuffix(b'\n')
         except OSError as err:
             raise ManifestError(f'{self.root / ENTRIES} cannot be read ({err.strerror or err}): '

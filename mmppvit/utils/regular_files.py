@@ -4,8 +4,9 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ['read_parts', 'read_regular']
+__all__ = ['open_regular', 'read_parts', 'read_regular']
 
 
 def read_regular(path: str | Path, limit: int | None = None) -> bytes:
@@ -19,10 +20,8 @@ def read_regular(path: str | Path, limit: int | None = None) -> bytes:
         OSError: It is missing, no regular file (a pipe would be waited for, a device has no end),
             or longer than ``limit``.
     """
-    with open(path, 'rb', opener=_open_at_once) as file:
+    with open_regular(path) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, 'it is not a regular file', str(path))
         if limit is not None and status.st_size > limit:
             raise OSError(0, f'it is longer than {limit} bytes', str(path))
         # Not the limit itself, as that much memory would be taken at once. What it has grown by
@@ -41,10 +40,8 @@ def read_parts(path: str | Path, parts: list[tuple[int, int]]) -> list[bytes]:
     Raises:
         OSError: It is missing or no regular file.
     """
-    with open(path, 'rb', buffering=0, opener=_open_at_once) as file:
+    with open_regular(path, buffering=0) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, 'it is not a regular file', str(path))
         found = []
         for start, length in parts:
             start = min(start, status.st_size)
@@ -52,6 +49,23 @@ def read_parts(path: str | Path, parts: list[tuple[int, int]]) -> list[bytes]:
             # Not more than there is: that much memory would be taken at once.
             found.append(file.read(min(length, status.st_size - start)))
     return found
+
+
+def open_regular(path: str | Path, buffering: int = -1) -> BinaryIO:
+    """A regular file, open for reading; it is never waited for.
+
+    Args:
+        path (str | Path): The file; links are followed.
+        buffering (int): As of :func:`open`.
+
+    Raises:
+        OSError: It is missing, or a pipe, device or folder.
+    """
+    file = open(path, 'rb', buffering, opener=_open_at_once)  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(0, 'it is not a regular file', str(path))
+    return file
 
 
 def _open_at_once(path: str, flags: int) -> int:

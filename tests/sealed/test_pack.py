@@ -1,7 +1,9 @@
 """A packed data set is the sealed one: same images, same promises, read from tar shards."""
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import tarfile
 
@@ -195,3 +197,36 @@ def test_every_leaf_leads_to_the_root(count):
         proof = [tree[32 * n:32 * n + 32] for n in proof_of(i, count)]
         assert root_from(leaf, i, count, proof) == tree[-32:]
         assert root_from(leaf_hash(b'other'), i, count, proof) != tree[-32:]
+
+
+@pytest.mark.parametrize(('name', 'use'), [
+    ('entries.jsonl', list), ('entries.jsonl', lambda images: images[0]),
+    ('entries.tree', lambda images: images[0]), ('entries.index', lambda images: images[0])])
+def test_a_pipe_is_not_waited_for(packed, tmp_path, name, use):
+    root = shutil.copytree(packed, tmp_path / 'set')
+    (root / name).unlink()
+    os.mkfifo(root / name)
+    images = Manifest.load(root).images
+    with pytest.raises(ManifestError, match='not a regular file'):
+        use(images)
+
+
+def test_lines_without_end_are_not_all_read(packed, tmp_path):
+    root = shutil.copytree(packed, tmp_path / 'set')
+    (root / 'entries.jsonl').write_bytes(b'\n' * 10**6)
+    manifest = Manifest.load(root)
+    lines = list(manifest.entries._lines())
+    assert len(lines) == len(manifest.images) + 1
+    with pytest.raises(ManifestError, match='was edited or damaged'):
+        list(manifest.images)
+
+
+def test_an_index_of_one_name_is_not_searched(packed, tmp_path):
+    root = shutil.copytree(packed, tmp_path / 'set')
+    content = bytearray((root / 'entries.index').read_bytes())
+    count = len(Manifest.load(root).images)
+    file = Manifest.load(root).images[0].file
+    content[:8 * count] = hashlib.sha256(file.encode()).digest()[:8] * count
+    (root / 'entries.index').write_bytes(content)
+    with pytest.raises(ManifestError, match=r'entries\.index was edited'):
+        Manifest.load(root).by_file[file]

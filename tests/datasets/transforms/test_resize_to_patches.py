@@ -1,9 +1,6 @@
 """Resizing to whole patches: sizes, boxes, and what is never cut."""
 from __future__ import annotations
 
-import mmppvit.register  # noqa: F401
-
-# isort: split
 import numpy as np
 import pytest
 from hypothesis import given
