@@ -15,6 +15,7 @@ import torch
 
 import mmppvit.register  # noqa: F401
 import tests.quick_configs  # noqa: F401
+from mmppvit.attacks.judges.judge_weights import find_weights
 from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed import SealJob, seal_dataset
@@ -42,6 +43,21 @@ def _folder(name: str) -> Path:
     if os.environ.get('MMPPVIT_REQUIRE_DATA'):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope='session')
+def find_real_weights() -> Callable[[str], Path]:
+    """By name, where the attack commands find them: in ``models`` beside ``MMPPVIT_DATA``."""
+
+    def find(name: str) -> Path:
+        try:
+            return find_weights(name)
+        except FileNotFoundError as error:
+            if os.environ.get('MMPPVIT_REQUIRE_DATA'):
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+
+    return find
 
 
 @pytest.fixture(scope='session')

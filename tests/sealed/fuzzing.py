@@ -26,6 +26,7 @@ from mmppvit.sealed.pseudonyms import name_of
 from mmppvit.sealed.sealed_metadata import decrypt_stream, encrypt_stream
 from mmppvit.sealed.sources import read_sources
 from tests.hostile_bytes import bent_json, dumped, mutated
+from tests.sealed.packed_fuzzing import PackedFiles
 
 __all__ = ['SealedFiles']
 
@@ -51,6 +52,7 @@ class SealedFiles:
                            folder / 'ann.json', KEY)
         seal_dataset(self.job)
         self.manifest = json.loads((folder / 'out' / MANIFEST).read_text())
+        self.packed = PackedFiles(folder / 'out', folder / 'packed', KEY, rng)
         self.image = (folder / 'out/images/a.png').read_bytes()
         self._seal_metadata()
         self.journal = Journal(folder / 'out', (0, 1), 'x' * 64, KEY)
@@ -88,7 +90,8 @@ class SealedFiles:
             wrapped_key=self.fuzz_wrapped_key, json=self.fuzz_json, json_values=self.fuzz_values,
             sources=self.fuzz_sources, metadata=self.fuzz_metadata,
             signed_metadata=self.fuzz_signed_metadata, sealed_image=self.fuzz_sealed_image,
-            plain_image=self.fuzz_plain_image, pseudonym=self.fuzz_pseudonym)
+            plain_image=self.fuzz_plain_image, pseudonym=self.fuzz_pseudonym,
+            **self.packed.targets())
 
     def fuzz_manifest(self) -> None:
         text = mutated(dumped(self.manifest), self.rng)

@@ -227,15 +227,8 @@ def photograph(coco_mini) -> np.ndarray:
     return cv2.imread(str(coco_mini / 'val2017/000000397133.jpg'))
 
 
-def _weights(name: str):
-    try:
-        return find_weights(name)
-    except FileNotFoundError:
-        pytest.skip(f'no {name}')
-
-
-def test_centerface_finds_no_face_in_gray(photograph):
-    detect = CenterFace(_weights('centerface.onnx'))
+def test_centerface_finds_no_face_in_gray(photograph, find_real_weights):
+    detect = CenterFace(find_real_weights('centerface.onnx'))
     assert detect(np.full((70, 90, 3), GRAY, np.uint8)).shape == (0, 5)
     boxes = detect(photograph)
     assert ((boxes[:, :4] >= 0) & (boxes[:, 2:3] <= photograph.shape[1])).all()

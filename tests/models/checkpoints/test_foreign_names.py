@@ -4,8 +4,6 @@ from __future__ import annotations
 import mmppvit.register  # noqa: F401
 
 # isort: split
-import os
-from pathlib import Path
 
 import pytest
 import timm
@@ -151,13 +149,9 @@ def test_the_released_classifier_computes_the_same(tmp_path):
     torch.testing.assert_close(model(images), want, atol=1e-5, rtol=1e-5)
 
 
-def test_dinov2_as_it_was_published():
+def test_dinov2_as_it_was_published(find_real_weights):
     """Real weights, layer scale and all: the patch tokens that timm has if positions are 0."""
-    folder = Path(os.environ.get('MMPPVIT_MODELS', ''))
-    file = folder / 'vit_small_patch14_dinov2.safetensors'
-    if not file.is_file():
-        pytest.skip(f'no weights at {file}: set MMPPVIT_MODELS to the folder that has them')
-    state = read_state_dict(str(file))
+    state = read_state_dict(str(find_real_weights('vit_small_patch14_dinov2.safetensors')))
     model = PEViT('small', patch_size=14, grid=1, reference_encoding=False).eval()
     adapted, report = adapt_state_dict(state, model)
     assert report.complete
