@@ -2,9 +2,9 @@
 #   SCHEME=blur STRENGTH=4 python tools/train.py configs/bccd/atss_pevit-tiny_scheme_bccd.py --amp \
 #       --work-dir work_dirs/plane/blur4
 # SCHEME: plain, mix, mix+center, blur, pixelate, noise or downsample; GRID of mix and downsample,
-# PATCH, STRENGTH of the rest, WIDTH and HEIGHT in pixels. Shuffling needs no run of its own: the
-# backbone has no positions, so it makes the same of shuffled patches. 5 epochs; docs/attacks.md
-# has the figures.
+# PATCH, STRENGTH of the rest, GAIN of mix+center, WIDTH and HEIGHT in pixels. Shuffling needs no
+# run of its own: the backbone has no positions, so it makes the same of shuffled patches. 5 epochs;
+# docs/results.md has the figures.
 _base_ = [
     '../_base_/models/atss_pevit-bccd_mix.py', '../_base_/datasets/bccd.py',
     '../_base_/schedules/adamw_12e_bccd.py', '../_base_/default_runtime.py'
@@ -14,14 +14,15 @@ scheme = '{{$SCHEME:mix}}'
 patch = int('{{$PATCH:16}}')
 grid = int('{{$GRID:2}}') if scheme.startswith(('mix', 'downsample')) else 1
 strength = float('{{$STRENGTH:0}}')
+gain = float('{{$GAIN:1}}')
 size = (int('{{$WIDTH:512}}'), int('{{$HEIGHT:384}}'))
 
 steps = {
     'plain': [],
     'mix': [dict(type='MixSubPatches', patch_size=patch, grid=grid)],
     'mix+center': [
-        dict(type='MixSubPatches', patch_size=patch, grid=grid),
-        dict(type='CenterPatches', patch_size=patch, grid=grid, strength=strength)
+        dict(
+            type='MixCenterPatches', patch_size=patch, grid=grid, strength=strength, gain=gain)
     ],
     'blur': [dict(type='GaussianBlurImage', sigma=strength)],
     'pixelate': [dict(type='PixelateImage', block=int(strength))],
@@ -29,12 +30,12 @@ steps = {
     'downsample': [dict(type='DownsampleImage', factor=grid, patch_size=patch)],
 }[scheme]
 # Of the images that the detector gets: centering takes the mean away and most of the deviation,
-# noise adds to it; the others change little.
+# which a gain multiplies again; noise adds to it; the others change little.
 mean, std = [188., 178., 183.], [15., 26., 19.]
 if scheme == 'mix+center':
     kept = 1 - strength
     mean = [128 + kept * (m - 128) for m in mean]
-    std = [(kept**2 * s**2 + t**2)**.5 for s, t in zip(std, (3., 4.7, 3.6), strict=True)]
+    std = [(kept**2 * s**2 + (gain * t)**2)**.5 for s, t in zip(std, (3., 4.7, 3.6), strict=True)]
 if scheme == 'noise':
     std = [(s**2 + strength**2)**.5 for s in std]
 

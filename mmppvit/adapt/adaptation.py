@@ -71,6 +71,7 @@ def adapt_stock(cfg: str | Config,
                 grid: int | None = None,
                 key_file: str | None = None,
                 center_strength: float | None = None,
+                gain: float | None = None,
                 pretrained: str | None = None,
                 keep_backbone: bool = False,
                 statistics: int = 0,
@@ -87,6 +88,7 @@ def adapt_stock(cfg: str | Config,
         key_file (str, optional): For schemes that shuffle, and for sealed metadata.
         center_strength (float, optional): Share of each patch's mean that centering takes away;
             all of it, 1, if not given.
+        gain (float, optional): Factor of the texture of centered patches; 1 if not given.
         pretrained (str, optional): File with weights of a ViT for the backbone.
         keep_backbone (bool): Keep the stock backbone and neck on images that are mixed in order.
         statistics (int): Measure mean and deviation on that many encrypted training images and
@@ -102,7 +104,8 @@ def adapt_stock(cfg: str | Config,
     """
     stock = load_stock(cfg)
     changes = ConfigChanges(stock.to_dict())
-    given = dict(scheme=scheme, patch_size=patch_size, grid=grid, center_strength=center_strength)
+    given = dict(scheme=scheme, patch_size=patch_size, grid=grid, center_strength=center_strength,
+                 gain=gain)
     folders = None if sealed is None else find_sealed(sealed, key_file)
     chosen = _chosen(**given) if folders is None else _as_sealed(folders.scheme, given)
     with scope_of(stock) as scope:
@@ -135,7 +138,7 @@ def _adapt(changes: ConfigChanges, chosen: Scheme, folders: SealedFolders | None
 
 
 def _chosen(scheme: str | None, patch_size: int | None, grid: int | None,
-            center_strength: float | None) -> Scheme:
+            center_strength: float | None, gain: float | None) -> Scheme:
     """The scheme of the options, with what is usual where they say nothing."""
     scheme = 'mix' if scheme is None else scheme
     if scheme not in SCHEMES:
@@ -148,13 +151,13 @@ def _chosen(scheme: str | None, patch_size: int | None, grid: int | None,
         raise CannotAdapt(f'scheme {scheme} does not mix: grid is 1, not {grid}')
     strength = 1. if center_strength is None else center_strength
     return Scheme(scheme, 16 if patch_size is None else patch_size, grid,
-                  strength if 'center' in scheme else 0.)
+                  strength if 'center' in scheme else 0., gain=1. if gain is None else gain)
 
 
 def _as_sealed(scheme: Scheme, given: dict) -> Scheme:
     """That of sealed images, which options may repeat and not contradict."""
     found = dict(scheme=scheme.name, patch_size=scheme.patch_size, grid=scheme.grid,
-                 center_strength=scheme.center_strength)
+                 center_strength=scheme.center_strength, gain=scheme.gain)
     wrong = [name for name, value in given.items() if value not in (None, found[name])]
     if wrong:
         name = wrong[0]
@@ -194,7 +197,7 @@ def load_stock(cfg: str | Config) -> Config:
     if any(not isinstance(kind, str) for kind in kinds):
         raise CannotAdapt('the config names classes in place of strings (read_base): adapt the '
                           "config of the same name in MMDetection's configs/ folder")
-    if 'MixSubPatches' in kinds or 'PEViT' in kinds:
+    if {'MixSubPatches', 'MixCenterPatches', 'PEViT'} & set(kinds):
         raise CannotAdapt('the config has a PEViT or MixSubPatches already: adapt the stock one')
     return cfg
 
@@ -230,7 +233,10 @@ def encryption_steps(scheme: Scheme, key_file: str | None) -> list[dict]:
     """Pipeline steps that do on the fly what ``scheme`` does to files."""
     sizes = dict(patch_size=scheme.patch_size, grid=scheme.grid)
     steps = [dict(type='MixSubPatches', **sizes)]
-    if scheme.centers:
+    if scheme.gain != 1:
+        steps = [dict(type='MixCenterPatches', strength=scheme.center_strength, gain=scheme.gain,
+                      **sizes)]
+    elif scheme.centers:
         steps.append(dict(type='CenterPatches', strength=scheme.center_strength, **sizes))
     if scheme.shuffles:
         if key_file is None:

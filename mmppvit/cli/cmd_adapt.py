@@ -29,6 +29,7 @@ mmppvit adapt my_stock_config.py --sealed sealed --key-file owner.key -o sealed_
 @click.option('--grid', type=click.IntRange(1),
               help='Sub-patches per side mixed into one; default 2, and 1 for shuffle.')
 @click.option('--center-strength', type=click.FloatRange(0, 1), help='Default: 1.')
+@click.option('--gain', type=click.FloatRange(1), help='Of centered patches; default: 1.')
 @click.option('--sealed', type=PathType(), metavar='DIR',
               help='A sealed data set, or a folder that has train* and val* or test*: they say '
               'scheme and sizes themselves.')

@@ -46,6 +46,8 @@ mmppvit seal ... --dry-run                                         # check, writ
               help='Share of the mean to take away; default 1 for schemes that center.')
 @click.option('--normalize', is_flag=True,
               help='Of centered patches, bring the contrast to one level, too.')
+@click.option('--gain', type=float,
+              help='Of centered patches: multiply what is left of them, and round once; default 1.')
 @click.option('--erode', type=int, default=0,
               help='Pixels to cut away around each shuffled patch; default 0.')
 @click.option('--drop', type=float, default=0.,
@@ -156,6 +158,8 @@ def describe(job, report) -> str:
               for name, reason in report.skipped]
     lines += [f'  warning: {printable(text)}' for text in report.warnings]
     lines += [f'  {printable(remark)}' for remark in report.remarks]
+    if report.clipped is not None:
+        lines.append(f'  clipped by the gain: {report.clipped:.3%} of the values')
     if report.dropped_fields:
         lines.append(f'  left out of the json: {", ".join(report.dropped_fields)}')
     if not report.complete:

@@ -10,6 +10,7 @@ from mmppvit.datasets.transforms import (
     GaussianBlurImage,
     LoadSealedAnnotations,
     LoadSealedImage,
+    MixCenterPatches,
     MixSubPatches,
     PackSealedInputs,
     PatchAlignedMosaic,
@@ -27,8 +28,8 @@ from mmppvit.datasets.transforms import (
 __all__ = [
     'AddNoiseImage', 'CenterPatches', 'CheckedCocoDataset', 'CifarBinary', 'DownsampleImage',
     'EncryptedImageFolder', 'GaussianBlurImage',
-    'LoadSealedAnnotations', 'LoadSealedImage', 'MixSubPatches', 'PackSealedInputs',
-    'PatchAlignedMosaic',
+    'LoadSealedAnnotations', 'LoadSealedImage', 'MixCenterPatches', 'MixSubPatches',
+    'PackSealedInputs', 'PatchAlignedMosaic',
     'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
     'RandomRotate90', 'ReadSeal', 'ResizeToWholePatches',
     'SealedCocoDataset', 'ShufflePatches',

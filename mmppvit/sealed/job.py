@@ -161,7 +161,9 @@ class SealReport:
     """What became of the images: files written now, kept from before, and what was skipped.
 
     ``complete``: all shards are through and the manifest is written. ``dropped_fields``: of the
-    json, for what they may tell. ``warnings``: what weakens the protection of this very set.
+    json, for what they may tell. ``warnings``: what weakens the protection of this very set, or
+    loses much of its images. ``clipped``: share of the values that a gain pushed to 0 or 255, of
+    the images sealed now; None without a gain.
     ``remarks``: what was corrected, or taken though it is not as usual.
     """
     written: int = 0
@@ -171,3 +173,4 @@ class SealReport:
     dropped_fields: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    clipped: float | None = None

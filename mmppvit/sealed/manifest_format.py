@@ -109,6 +109,7 @@ def _parse_fields(data: dict, root: Path) -> dict:
     version = data['version']
     expect(type(version) is int and (version > 3 or version == scheme.format_version),
            f'version {version} has no such scheme')
+    expect(version > 3 or scheme.gain == 1, f'version {version} has no gain')
     data['image_format'] = data.pop('picture_format')  # the files' name for it
     expect(data['image_format'] in FORMATS, f'picture_format is none of {FORMATS}')
     expect(is_hex(data['job'], 64), 'job is not a digest')

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from mmppvit.encryption import DERIVATIONS, padded_shape
+from mmppvit.sealed.clipping import Clipping
 from mmppvit.sealed.entries import SealedImage, image_folder
 from mmppvit.sealed.image_files import encode_image, path_within
 from mmppvit.sealed.job import SealJob, SealReport
@@ -39,8 +40,8 @@ from mmppvit.utils.user_errors import RunError
 __all__ = ['seal_dataset', 'seal_image']
 
 
-def seal_image(img: np.ndarray, content: bytes, source: Source, name: str, job: SealJob
-               ) -> Iterator[tuple[SealedImage, bytes]]:
+def seal_image(img: np.ndarray, content: bytes, source: Source, name: str, job: SealJob,
+               clipping: Clipping | None = None) -> Iterator[tuple[SealedImage, bytes]]:
     """The sealed files of one plain image, one a scale, and what the manifest says of them.
 
     Args:
@@ -49,6 +50,7 @@ def seal_image(img: np.ndarray, content: bytes, source: Source, name: str, job: 
         source (Source): Its name.
         name (str): Of the sealed files, below the folder of their scale.
         job (SealJob): How to seal.
+        clipping (Clipping, optional): Gets what was encrypted.
 
     Raises:
         ValueError: It is smaller than a patch, or would be scaled to nothing.
@@ -59,6 +61,8 @@ def seal_image(img: np.ndarray, content: bytes, source: Source, name: str, job: 
         scaled = _rescale(img, scale, job)
         file = f'{image_folder(job.scales, index)}/{name}'
         encrypted = job.scheme.encrypt(scaled, job.key, file, job.pad_val)
+        if clipping is not None:
+            clipping.look(encrypted.img)
         sealed = encode_image(encrypted.img, job.image_format)
         yield SealedImage(
             file=file, source=job.public_name(source.name), scale=index, plain=plain,
@@ -124,19 +128,21 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
         journal.start(done)
         progress(len(done), len(mine))
         todo = ((i, sources[i], names[i]) for i in mine if i not in done)
-        looks = LookAlikes(job)
+        looks, clipping = LookAlikes(job), Clipping(job.scheme)
         for count, result in enumerate(_run(job, resume, todo, num_workers), 1):
             journal.add(result.index, result.files, result.problem)
             report.written += len(result.files) - result.kept
             report.kept += result.kept
             looks.add(sources[result.index].name, result.look)
+            clipping.add(*result.clipped)
             report.remarks += [f'{sources[result.index].name}: {remark}'
                                for remark in result.remarks]
             if result.problem is not None:
                 problems[result.index] = result.problem
             progress(len(done) + count, len(mine))
         journal.finish()
-    report.warnings += looks.warnings()
+    report.warnings += [*looks.warnings(), *clipping.warnings()]
+    report.clipped = clipping.share
     report.skipped = [(sources[i].name, problems[i]) for i in sorted(problems)]
     _assemble(plan, report)
     return report
@@ -157,13 +163,17 @@ def _check_finished(plan: Plan, mine: range, report: SealReport) -> SealReport:
 # --- the work ------------------------------------------------------------------------------------
 
 class _Result(NamedTuple):
-    """Of one image: its files, how many of them were there already, or why it was skipped."""
+    """Of one image: its files, how many of them were there already, or why it was skipped.
+
+    ``clipped``: values at the ends of the range, of how many.
+    """
     index: int
     files: list[SealedImage]
     problem: str | None = None
     kept: int = 0
     look: int | None = None
     remarks: tuple[str, ...] = ()
+    clipped: tuple[int, int] = (0, 0)
 
 
 _JOB: SealJob | None = None
@@ -193,9 +203,10 @@ def _start_worker(job: SealJob, resume: bool) -> None:
 def _seal_one(task: tuple[int, Source, str]) -> _Result:
     """Seal one image and write its files; what to note in the journal about it."""
     index, source, name = task
+    clipping = Clipping(_JOB.scheme)
     try:
         plain = _READER.read(source)
-        sealed = list(seal_image(plain.img, plain.content, source, name, _JOB))
+        sealed = list(seal_image(plain.img, plain.content, source, name, _JOB, clipping))
     except FileNotFoundError:
         return _Result(index, [], 'there is no such file')
     except cv2.error:
@@ -215,7 +226,7 @@ def _seal_one(task: tuple[int, Source, str]) -> _Result:
             raise
         return _Result(index, [], f'its name cannot be given to a sealed file: {err.strerror}')
     return _Result(index, [image for image, _ in sealed], None, kept, look_of(plain.img, _JOB),
-                   plain.remarks)
+                   plain.remarks, (clipping.ends, clipping.values))
 
 
 _FAULTS_OF_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.EISDIR,

@@ -138,6 +138,17 @@ def test_keyed_shuffling(tmp_path):
     assert cfg.encrypt[1].strength == .5
 
 
+def test_a_gain_is_one_step_with_mixing():
+    cfg = adapt_config(RETINANET, scheme='mix+center', gain=4)
+    assert steps(cfg.train_pipeline)[-2:] == ['MixCenterPatches', 'PackDetInputs']
+    assert cfg.encrypt == [dict(type='MixCenterPatches', strength=1., gain=4., patch_size=16,
+                                grid=2)]
+    with pytest.raises(CannotAdapt, match='adapt the stock one'):
+        adapt_config(cfg)
+    with pytest.raises(ValueError, match='scheme mix does not center: gain must be 1'):
+        adapt_config(RETINANET, gain=4)
+
+
 def test_grid_4_and_patch_32():
     cfg = adapt_config(RETINANET, patch_size=32, grid=4, arch='base')
     assert cfg.model.bbox_head.anchor_generator.strides == [2, 4, 8, 16, 32]

@@ -339,6 +339,7 @@ VARIANTS = [
     Scheme('mix+shuffle', erode=1, drop=.1), _scheme('mix+center', center_strength=.5),
     _scheme('mix+center', normalize=True), _scheme('mix+center+shuffle', erode=1, drop=.2),
     _scheme('mix+center+shuffle', normalize=True, center_strength=.75),
+    _scheme('mix+center+shuffle', center_strength=1., gain=4.),
 ]
 
 

@@ -69,7 +69,7 @@ class PoissonThumbnail(Attacker):
         """(rows, cols, 3, 2 * side) of the two patches at each border on ``axis``."""
         patches = split_patches(encrypted, self.scheme.side).astype(np.float64)
         lines = np.moveaxis(patches.mean(3 - axis), 2, 3)
-        lines = lines - lines.mean(-1, keepdims=True)
+        lines = (lines - lines.mean(-1, keepdims=True)) / self.scheme.gain
         before, after = (lines[:-1], lines[1:]) if axis == 0 else (lines[:, :-1], lines[:, 1:])
         return np.concatenate([before, after], -1)
 

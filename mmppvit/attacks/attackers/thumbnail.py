@@ -23,20 +23,21 @@ def upsample_means(means: np.ndarray, patch_size: int) -> np.ndarray:
 
 
 def uncenter_patches(img: np.ndarray, side: int, strength: float,
-                     normalized: bool = False) -> np.ndarray:
+                     normalized: bool = False, gain: float = 1.) -> np.ndarray:
     """Undo :func:`mmppvit.encryption.center_patches` of a strength below 1.
 
     Centering adds a whole number ``o = floor(strength * (128 - mean) + 1/2)`` to the patch. About
     1 / (1 - strength) neighboring numbers lead to the very same patch; of them the middle one is
     taken away again, so what comes back is off by half of that at most, with the texture exact.
     Where the patch saturated, neither holds. Of normalized patches the means come back up to
-    rounding, and the contrast does not.
+    rounding, and the contrast does not; of those with a gain both come back up to rounding.
 
     Args:
         img (ndarray): uint8 (H, W, C), sides multiples of ``side``.
         side (int): Side of a patch in pixels of ``img``.
         strength (float): At least 0 and less than 1.
         normalized (bool): As the image was.
+        gain (float): As of the image.
 
     Returns:
         ndarray: float32 (H, W, C), between 0 and 255.
@@ -50,7 +51,9 @@ def uncenter_patches(img: np.ndarray, side: int, strength: float,
     means = patch_means(img, side)
     wanted = MIDDLE_LEVEL + (means - MIDDLE_LEVEL) / (1 - strength)
     offset = means - wanted
-    if not normalized:
+    if gain != 1:
+        img = means.repeat(side, 0).repeat(side, 1) * (1 - 1 / gain) + img / gain
+    elif not normalized:
         offset = _whole_offset(means, np.rint(offset), strength)
     out = img - np.kron(offset, np.ones((side, side, 1)))
     return np.clip(out, 0, 255).astype(np.float32)
@@ -89,7 +92,7 @@ class ThumbnailAttacker(Attacker):
         scheme = self.scheme
         if scheme.centers:
             encrypted = uncenter_patches(
-                encrypted, scheme.side, scheme.center_strength, scheme.normalize)
+                encrypted, scheme.side, scheme.center_strength, scheme.normalize, scheme.gain)
         return patch_means(encrypted, scheme.side)
 
     def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:

@@ -59,8 +59,8 @@ class KnownMixing(nn.Module):
     """Mixing of images in order, as a linear map that gradients pass.
 
     Where patches are centered (and not normalized), the texture of the mixed patch is what is
-    known, and this is mixing followed by taking the means away. Rounding and saturation are left
-    out.
+    known, and this is mixing followed by taking the means away; a gain is undone. Rounding and
+    saturation are left out.
 
     Args:
         scheme (Scheme): Mixed and not shuffled; see :meth:`applies`.
@@ -69,6 +69,7 @@ class KnownMixing(nn.Module):
     def __init__(self, scheme: Scheme) -> None:
         super().__init__()
         self.side, self.grid = scheme.side, scheme.grid
+        self.gain = scheme.gain
         self.texture_only = scheme.centers and scheme.center_strength > 0
 
     @staticmethod
@@ -78,10 +79,11 @@ class KnownMixing(nn.Module):
 
     def known(self, encrypted: Tensor) -> Tensor:
         """What of the encrypted images :meth:`forward` has to meet; (B, C, h, w)."""
-        if not self.texture_only:
-            return encrypted
-        means = F.avg_pool2d(encrypted, self.side)
-        return encrypted - F.interpolate(means, scale_factor=float(self.side), mode='nearest')
+        return self._texture(encrypted) / self.gain if self.texture_only else encrypted
+
+    def _texture(self, mixed: Tensor) -> Tensor:
+        means = F.avg_pool2d(mixed, self.side)
+        return mixed - F.interpolate(means, scale_factor=float(self.side), mode='nearest')
 
     def forward(self, plain: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H / grid, W / grid)."""
@@ -89,7 +91,8 @@ class KnownMixing(nn.Module):
         side, grid = self.side, self.grid
         rows, cols = height // (side * grid), width // (side * grid)
         patches = plain.reshape(batch, channels, rows, grid, side, cols, grid, side)
-        return self.known(patches.mean((3, 6)).reshape(batch, channels, rows * side, cols * side))
+        mixed = patches.mean((3, 6)).reshape(batch, channels, rows * side, cols * side)
+        return self._texture(mixed) if self.texture_only else mixed
 
     def project(self, plain: Tensor, encrypted: Tensor) -> Tensor:
         """The image nearest to ``plain`` that encrypts to ``encrypted``, before rounding."""

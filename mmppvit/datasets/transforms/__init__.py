@@ -12,6 +12,7 @@ from mmppvit.datasets.transforms.load_sealed import (
     ReadSeal,
     open_manifest,
 )
+from mmppvit.datasets.transforms.mix_center import MixCenterPatches
 from mmppvit.datasets.transforms.mix_transforms import MixSubPatches
 from mmppvit.datasets.transforms.mosaic import PatchAlignedMosaic
 from mmppvit.datasets.transforms.patch_aligned import (
@@ -28,8 +29,8 @@ from mmppvit.datasets.transforms.shuffle_transforms import (
 
 __all__ = [
     'AddNoiseImage', 'CenterPatches', 'DownsampleImage', 'GaussianBlurImage',
-    'LoadSealedAnnotations', 'LoadSealedImage', 'MixSubPatches', 'PackSealedInputs',
-    'PatchAlignedMosaic',
+    'LoadSealedAnnotations', 'LoadSealedImage', 'MixCenterPatches', 'MixSubPatches',
+    'PackSealedInputs', 'PatchAlignedMosaic',
     'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PixelateImage', 'RandomAffineColor',
     'RandomRotate90', 'ReadSeal', 'ResizeToWholePatches', 'ShufflePatches', 'UnshufflePatches',
     'open_manifest'

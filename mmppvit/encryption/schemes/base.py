@@ -1,7 +1,7 @@
 """Schemes: which of mix, center and shuffle an image goes through, and with what parameters."""
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum
 from typing import ClassVar, NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from mmppvit.encryption.centering import center_patches
 from mmppvit.encryption.continuity import continues_over_borders, lies_in_order
+from mmppvit.encryption.gained_centering import check_gain, mix_and_center
 from mmppvit.encryption.keys import Key, permutation
 from mmppvit.encryption.marks import has_gray_borders, has_middle_means, starts_gray
 from mmppvit.encryption.mixing import mix_sub_patches
@@ -59,6 +60,8 @@ class Scheme:
         erode (int): Pixels of the encrypted image cut away around each patch, see
             :func:`erode_patches`.
         drop (float): Share of the patches that are blanked, at random under the key.
+        gain (float): Factor of the texture of centered patches, see :func:`mix_and_center`. 1 for
+            schemes that do not center; other gains exclude ``normalize``.
 
     Raises:
         ValueError: A parameter is out of range, or has no meaning for this scheme.
@@ -70,6 +73,7 @@ class Scheme:
     normalize: bool = False
     erode: int = 0
     drop: float = 0.
+    gain: float = field(default=1., kw_only=True)
     names: ClassVar[tuple[str, ...]] = SCHEMES
     format_version: ClassVar[int] = 1
     baseline: ClassVar[bool] = False
@@ -82,12 +86,7 @@ class Scheme:
         side = check_grid(self.patch_size, self.grid)
         if not self.shrinks and self.grid != 1:
             raise ValueError(f'scheme {self.name} does not mix, so grid must be 1, not {self.grid}')
-        if not 0 <= self.center_strength <= 1:
-            raise ValueError(
-                f'center_strength must lie between 0 and 1, got {self.center_strength}')
-        if not self.centers and (self.center_strength or self.normalize):
-            raise ValueError(f'scheme {self.name} does not center: center_strength must be 0 and '
-                             'normalize False')
+        self._check_centering()
         if not self.shuffles and (self.erode or self.drop):
             raise ValueError(f'scheme {self.name} does not shuffle: erode and drop must be 0')
         if not 0 <= 2 * self.erode < side:
@@ -95,20 +94,36 @@ class Scheme:
         if not 0 <= self.drop < 1:
             raise ValueError(f'drop must be at least 0 and less than 1, got {self.drop}')
 
+    def _check_centering(self) -> None:
+        if not 0 <= self.center_strength <= 1:
+            raise ValueError(
+                f'center_strength must lie between 0 and 1, got {self.center_strength}')
+        if not self.centers and (self.center_strength or self.normalize):
+            raise ValueError(f'scheme {self.name} does not center: center_strength must be 0 and '
+                             'normalize False')
+        if self.gain == 1:
+            return
+        if not self.centers:
+            raise ValueError(f'scheme {self.name} does not center: gain must be 1')
+        if self.normalize:
+            raise ValueError(f'normalize sets the contrast of every patch: gain must be 1, not '
+                             f'{self.gain}')
+        check_gain(self.gain, self.center_strength)
+
     @classmethod
     def _parameters(cls) -> list[Field]:
         """The fields that a file has of the scheme."""
         return list(fields(cls))
 
     def _check_types(self) -> None:
-        for field in self._parameters():
-            value, default = getattr(self, field.name), field.default
-            kind = type(field.default_factory() if default is MISSING else default)
+        for item in self._parameters():
+            value, default = getattr(self, item.name), item.default
+            kind = type(item.default_factory() if default is MISSING else default)
             number = kind is float and type(value) is int
             if type(value) is not kind and not number:
-                raise ValueError(f'{field.name} must be of type {kind.__name__}, got {value!r}')
+                raise ValueError(f'{item.name} must be of type {kind.__name__}, got {value!r}')
             if number:  # 1 and 1.0 are one scheme, also in a file
-                object.__setattr__(self, field.name, float(value))
+                object.__setattr__(self, item.name, float(value))
 
     @property
     def mixes(self) -> bool:
@@ -205,19 +220,23 @@ class Scheme:
         return ', '.join(words)
 
     def to_dict(self) -> dict:
-        """Every parameter, as JSON has them."""
-        return {field.name: getattr(self, field.name) for field in self._parameters()}
+        """Every parameter, as JSON has them; a gain of 1 is left out, as older files have none."""
+        data = {item.name: getattr(self, item.name) for item in self._parameters()}
+        if self.gain == 1:
+            del data['gain']
+        return data
 
     @classmethod
     def from_dict(cls, data: dict) -> Scheme:
-        """The scheme in ``data``, which has every parameter and nothing else.
+        """The scheme in ``data``, which has every parameter but perhaps the gain, and nothing else.
 
         Raises:
             ValueError: It does not.
         """
-        names = {field.name for field in cls._parameters()}
-        if not isinstance(data, dict) or set(data) != names:
-            raise ValueError(f'a scheme has the fields {sorted(names)}')
+        names = {item.name for item in cls._parameters()}
+        if not isinstance(data, dict) or set(data) | {'gain'} != names:
+            raise ValueError(f'a scheme has the fields {sorted(names - {"gain"})}, and a gain if '
+                             'it is not 1')
         return cls(**data)
 
     def encrypt(self, img: np.ndarray, key: Key | None = None, image_id: str = '',
@@ -251,9 +270,13 @@ class Scheme:
 
         Arguments and errors are those of :meth:`encrypt`.
         """
-        img = self._hide(img, image_id, pad_val)
-        if self.centers:
-            img = center_patches(img, self.side, self.center_strength, self.normalize)
+        if self.gain != 1:
+            img = mix_and_center(pad_to_patches(img, self.patch_size, pad_val), self.patch_size,
+                                 self.grid, self.center_strength, self.gain)
+        else:
+            img = self._hide(img, image_id, pad_val)
+            if self.centers:
+                img = center_patches(img, self.side, self.center_strength, self.normalize)
         return erode_patches(img, self.side, self.erode)
 
     def _hide(self, img: np.ndarray, image_id: str, pad_val: float | str) -> np.ndarray:

@@ -41,7 +41,7 @@ class BaselineScheme(Scheme):
         name (str): One of :data:`BASELINES`.
         patch_size, grid, erode, drop: As for :class:`Scheme`. ``grid`` is the factor of
             downsampling, 1 for those that do not.
-        center_strength, normalize: 0 and False.
+        center_strength, normalize, gain: 0, False and 1.
         strength (float): Of blur and noise sigma, see :func:`blur` and :func:`add_noise`; of
             pixelation the side of a block, a whole number; 0 for the others.
 

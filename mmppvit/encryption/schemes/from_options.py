@@ -9,8 +9,8 @@ __all__ = ['refuse_options_of_others', 'scheme_from_options']
 
 
 def scheme_from_options(name: str, *, patch_size: int | None = None, grid: int | None = None,
-                        center_strength: float | None = None, protector: object = None,
-                        **options) -> Scheme:
+                        center_strength: float | None = None, gain: float | None = None,
+                        protector: object = None, **options) -> Scheme:
     """The scheme ``name`` with recommended values for what is None.
 
     Args:
@@ -19,6 +19,7 @@ def scheme_from_options(name: str, *, patch_size: int | None = None, grid: int |
         patch_size (int, optional): Pixels; 16.
         grid (int, optional): Sub-patches per side; 2 for schemes that mix or downsample, else 1.
         center_strength (float, optional): 1 for schemes that center, else 0.
+        gain (float, optional): 1.
         protector (object, optional): Refused.
         options: Of :func:`mmppvit.encryption.make_scheme`.
 
@@ -33,7 +34,8 @@ def scheme_from_options(name: str, *, patch_size: int | None = None, grid: int |
     if center_strength is None:
         center_strength = 1. if 'center' in name else 0.
     return make_scheme(name, patch_size=16 if patch_size is None else patch_size, grid=grid,
-                       center_strength=center_strength, **options)
+                       center_strength=center_strength, gain=1. if gain is None else gain,
+                       **options)
 
 
 def refuse_options_of_others(protector: object = None, **options) -> None:

@@ -29,7 +29,7 @@ class LearnedScheme(Scheme):
         name (str): 'learned'.
         patch_size (int): Protected images are padded to whole patches of this side; 1, the
             default, leaves the size of the plain image.
-        grid, center_strength, normalize, erode, drop: 1, 0, False, 0 and 0.
+        grid, center_strength, normalize, erode, drop, gain: 1, 0, False, 0, 0 and 1.
         protector (str): Fingerprint of the network's weights, 32 hex digits.
         unet (dict): Settings of the network, plain values as JSON has them.
         detector (str): Fingerprint of the frozen model that the network was trained for, 32 hex

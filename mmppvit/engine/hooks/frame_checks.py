@@ -13,7 +13,8 @@ _RESIZES = {'Resize', 'RandomResize', 'RandomChoiceResize', 'RandomResizedCrop',
             'RandomAffine', 'Pad', 'Mosaic', 'MixUp', 'CachedMosaic', 'CachedMixUp', 'CopyPaste',
             'RandomCenterCropPad', 'PhotoMetricDistortion', 'YOLOXHSVRandomAug', 'Albu', 'Rotate',
             'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'RandomShift'}
-_PATCH_STEPS = {'MixSubPatches', 'CenterPatches', 'ShufflePatches', 'UnshufflePatches',
+_MIXES = {'MixSubPatches', 'MixCenterPatches'}
+_PATCH_STEPS = {*_MIXES, 'CenterPatches', 'ShufflePatches', 'UnshufflePatches',
                 'PatchAlignedRandomCrop', 'PatchAlignedRandomShift', 'PatchAlignedMosaic'}
 _BATCH_RESIZES = {'BatchSyncRandomResize', 'BatchResize'}
 
@@ -63,11 +64,12 @@ def _compare(got: tuple, expected: tuple, name: str, loader: str) -> None:
 
 
 def _check_order(names: list[str], loader: str) -> None:
-    encrypted = [i for i, name in enumerate(names) if name == 'MixSubPatches']
+    encrypted = [i for i, name in enumerate(names) if name in _MIXES]
     late = [name for name in names[encrypted[0] + 1:] if name in _RESIZES] if encrypted else []
     if late:
-        raise ValueError(f'{late[0]} in {loader} comes after MixSubPatches and does not commute '
-                         'with mixing: put MixSubPatches after it')
+        mixes = names[encrypted[0]]
+        raise ValueError(f'{late[0]} in {loader} comes after {mixes} and does not commute '
+                         f'with mixing: put {mixes} after it')
 
 
 def _patches_of(model: nn.Module) -> tuple[int, int] | None:

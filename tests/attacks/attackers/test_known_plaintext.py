@@ -28,6 +28,7 @@ KEY = Key(bytes(range(32)))
 SHUFFLING = [
     Scheme('shuffle', grid=1), Scheme('mix+shuffle'), Scheme('mix+shuffle', 32, 4),
     Scheme('mix+center+shuffle', center_strength=1.),
+    Scheme('mix+center+shuffle', center_strength=1., gain=4.),
     Scheme('mix+center+shuffle', center_strength=.5, normalize=True, erode=1),
     BaselineScheme('downsample+shuffle', grid=2),
 ]

@@ -10,10 +10,10 @@ from mmppvit.encryption import Scheme
 from tests.attacks.reconstruction_cases import make_pairs, similarity, smooth_image
 
 
-@pytest.mark.parametrize('grid', [1, 2])
+@pytest.mark.parametrize(('grid', 'gain'), [(1, 1.), (2, 1.), (2, 4.)])
 @pytest.mark.parametrize('fitted', [False, True])
-def test_a_shade_comes_back_from_full_centering(grid, fitted):
-    scheme = Scheme('mix+center', 16, grid, center_strength=1.)
+def test_a_shade_comes_back_from_full_centering(grid, gain, fitted):
+    scheme = Scheme('mix+center', 16, grid, center_strength=1., gain=gain)
     rng = np.random.default_rng(2)
     pairs = make_pairs(scheme, [smooth_image(128, 160, rng) for _ in range(12)])
     attacker = PoissonThumbnail(scheme)

@@ -44,6 +44,19 @@ def test_means_of_normalized_patches_come_back():
     np.testing.assert_allclose(patch_means(found, 8), patch_means(img, 8), atol=1.5)
 
 
+@pytest.mark.parametrize('strength', [0., .5, .9])
+def test_of_a_gain_means_and_texture_come_back(strength):
+    scheme = Scheme('mix+center', 16, 2, strength, gain=4.)
+    img = np.random.default_rng(1).integers(118, 139, (64, 96, 3), np.uint8)
+    encrypted, mixed = scheme.in_order(img), Scheme().in_order(img)
+    found = uncenter_patches(encrypted, 8, strength, gain=4.)
+    off = patch_means(found - mixed, 8)
+    assert np.abs(off).max() <= .5 + .5 / (1 - strength)  # mixed images are rounded themselves
+    texture = found - mixed - np.kron(off, np.ones((8, 8, 1)))
+    assert np.abs(texture).max() <= .5 + .5 / 4 + .1
+    np.testing.assert_allclose(ThumbnailAttacker(scheme).means(encrypted), patch_means(found, 8))
+
+
 def test_full_centering_leaves_nothing_to_scale():
     with pytest.raises(ValueError, match='leaves nothing'):
         uncenter_patches(np.zeros((8, 8, 3), np.uint8), 8, 1.)

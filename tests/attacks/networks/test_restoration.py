@@ -59,6 +59,15 @@ def test_projection_meets_what_is_known_and_moves_no_further(strength):
     assert ((found - other) * (plain - found)).sum().abs() < 1e-3
 
 
+@pytest.mark.parametrize('gain', [1., 4.])
+def test_what_is_known_of_centered_images_has_no_gain(gain):
+    scheme = Scheme('mix+center', center_strength=1., gain=gain)
+    plain = (128 + np.random.default_rng(0).normal(0, 8, (48, 64, 3))).astype(np.uint8)
+    known = KnownMixing(scheme)
+    found = known.known(to_tensor(scheme.in_order(plain))) - known(to_tensor(plain))
+    assert found.abs().max() * 255 <= (1. if gain == 1 else (.5 + .1) / gain)
+
+
 def test_what_is_no_known_map():
     assert not KnownMixing.applies(Scheme('mix+shuffle'))
     assert not KnownMixing.applies(Scheme('mix+center', center_strength=1., normalize=True))

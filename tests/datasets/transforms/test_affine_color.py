@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmppvit.encryption import mix_sub_patches
+from mmppvit.encryption import Scheme, mix_sub_patches
 from tests.datasets.transforms.sample_images import P, build, sample_image
 
 
@@ -58,6 +58,23 @@ def test_two_levels_off_are_rare(strength):
     off = np.abs(ends[0].astype(int) - ends[1])
     assert (off == 2).mean() < .02
     assert (off > 2).sum() == 0
+
+
+@pytest.mark.parametrize('strength', [0., .5, 1.])
+def test_of_images_with_a_gain_they_commute_as_well(strength):
+    """A level that the plain image is rounded by becomes as many as the gain is."""
+    scheme = Scheme('mix+center', P, 2, strength, gain=4.)
+    img = np.random.default_rng(0).integers(118, 139, (4 * P, 4 * P, 3), dtype=np.uint8)
+    ends = []
+    for order in (0, 1):
+        np.random.seed(0)
+        step = build('RandomAffineColor', prob=1., center_strength=order * strength)
+        results = dict(img=scheme.in_order(img) if order else img)
+        changed = step(results)['img']
+        ends.append(changed if order else scheme.in_order(changed))
+    off = np.abs(ends[0].astype(int) - ends[1])
+    assert 0 < off.max() <= 4
+    assert off.mean() < 1
 
 
 @pytest.mark.parametrize('strength', [0., .5, 1.])

@@ -13,9 +13,9 @@ __all__ = ['Pieces', 'cut_pieces', 'undo_centering']
 class Pieces(NamedTuple):
     """Patches of one encrypted image, in the order in which it has them.
 
-    ``inner``: float32 (N, s, s, C), without the eroded border, centering undone as far as it can
-    be. ``blank``: bool (N, ), those that show nothing, as they were dropped. ``shape``: rows and
-    columns of the image. ``gap``: pixels that are missing between two neighbors.
+    ``inner``: float32 (N, s, s, C), without the eroded border, centering and gain undone as far as
+    they can be. ``blank``: bool (N, ), those that show nothing, as they were dropped. ``shape``:
+    rows and columns of the image. ``gap``: pixels that are missing between two neighbors.
     """
     inner: np.ndarray
     blank: np.ndarray
@@ -40,7 +40,8 @@ def undo_centering(patches: np.ndarray, scheme: Scheme) -> np.ndarray:
 
     Of the mean ``m`` of a patch, ``128 + (1 - strength) * (m - 128)`` is left, so that every
     strength below 1 can be undone but for rounding and saturation; so can the change of contrast
-    of ``normalize``, at every strength: its ``rms * 40 / (rms + 8)`` grows with ``rms``.
+    of ``normalize``, at every strength: its ``rms * 40 / (rms + 8)`` grows with ``rms``. A gain is
+    a division, but for what it clipped.
 
     Args:
         patches (ndarray): uint8 or float, (N, s, s, C); the whole ones, as far as they are there.
@@ -59,4 +60,5 @@ def undo_centering(patches: np.ndarray, scheme: Scheme) -> np.ndarray:
         rms = np.sqrt(np.square(out).mean((1, 2, 3), keepdims=True))
         unbounded = rms * CONTRAST_FLOOR / np.maximum(CONTRAST - rms, 1)
         out *= (CONTRAST_FLOOR + np.minimum(unbounded, 128)) / CONTRAST
+    out /= scheme.gain
     return out + MIDDLE_LEVEL + ((mean - MIDDLE_LEVEL) / left if left > 0 else 0)

@@ -7,6 +7,7 @@ import pytest
 from mmppvit.attacks.attackers.jigsaw.compatibility import gradient_costs, log_odds, pair_scores
 from mmppvit.attacks.attackers.jigsaw.pieces import cut_pieces, undo_centering
 from mmppvit.encryption import Scheme, center_patches, split_patches
+from mmppvit.encryption.mixing import sum_sub_patches
 
 DUMMIES = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0], [0, -1, 0],
                     [0, 0, -1], [1, 1, 1], [-1, -1, -1]], float)
@@ -89,6 +90,26 @@ def test_partial_centering_can_be_undone(strength, normalize, within):
     left = split_patches(center_patches(img, 8, strength, normalize), 8).reshape(-1, 8, 8, 3)
     plain = split_patches(img, 8).reshape(-1, 8, 8, 3).astype(np.float32)
     assert np.abs(undo_centering(left, scheme) - plain).max() <= within
+
+
+@pytest.mark.parametrize('strength', [.5, 1.])
+def test_a_gain_is_undone_and_keeps_what_rounding_loses(strength):
+    img = np.random.default_rng(0).normal(128, 8, (64, 96, 3))
+    img = np.clip(img, 0, 255).astype(np.uint8)
+    exact = split_patches(sum_sub_patches(img) / 4, 8).reshape(-1, 8, 8, 3)
+    if strength == 1:
+        exact = exact - exact.mean((1, 2), keepdims=True) + 128
+    off = []
+    for gain in (1., 8.):
+        scheme = Scheme('mix+center', center_strength=strength, gain=gain)
+        left = split_patches(scheme.in_order(img), 8).reshape(-1, 8, 8, 3)
+        found = undo_centering(left, scheme)
+        if strength == 1:
+            off.append(np.abs(found - exact).max())
+        else:  # the means come back up to rounding, which the strength multiplies
+            off.append(np.abs(found - exact - (found - exact).mean((1, 2), keepdims=True)).max())
+    assert off[0] > .3
+    assert off[1] <= (.5 + .1) / 8
 
 
 def test_pieces_leave_eroded_borders_out_and_know_dropped_ones():
