@@ -24,6 +24,9 @@ def _size(name: str, text: str):
 @click.option('--target', required=True, type=click.Choice(['pevit', 'peyolos']))
 @click.option('--patch-size', type=int, default=16, help='Pixels of the plain image; default 16.')
 @click.option('--grid', type=int, default=2, help='Default 2; 1 for plain images.')
+@click.option('--kernel', type=click.Choice(['pinv', 'bicubic']), default='pinv',
+              help='How a kernel of another patch size is resampled: pinv, the default, so that '
+              'enlarged images have the same tokens (FlexiViT); bicubic, as an image.')
 @click.option('--nonlinear-embed', is_flag=True,
               help="The paper's embedding, with GELU and a 1x1 convolution.")
 @click.option('--allow-partial', is_flag=True,

@@ -57,6 +57,18 @@ def test_a_pevit(run_tool, vit, tmp_path, capsys, monkeypatch, name):
     assert load_pretrained(model, str(tmp_path / name)).complete
 
 
+def test_kernels_of_other_patch_sizes(run_tool, vit, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '200')
+    kernels = {}
+    for kernel in ('pinv', 'bicubic'):
+        out = tmp_path / f'{kernel}.safetensors'
+        run_tool('convert_checkpoint.py', vit, out, *PEVIT, '--patch-size', 20, '--kernel', kernel)
+        assert f'to (20, 20) by {kernel}' in ' '.join(capsys.readouterr().out.split())
+        kernels[kernel] = read_state_dict(out)['patch_embed.proj.weight']
+    assert kernels['pinv'].shape == (48, 3, 10, 10)
+    assert not torch.allclose(kernels['pinv'], kernels['bicubic'], atol=1e-3)
+
+
 def test_a_peyolos(run_tool, yolos, tmp_path, capsys):
     run_tool('convert_checkpoint.py', yolos, tmp_path / 'out.pth', *PEYOLOS, '--table-size', 32,
              32, '--nonlinear-embed', '--embed-dims', 24, '--num-layers', 3, '--num-heads', 2)

@@ -51,7 +51,8 @@ class PEViT(ViTBackbone):
             not fit.
         final_norm (bool): Layer norm on the output of the last block.
         init_cfg (dict, optional): Initialization; see above. ``prefix`` selects the tensors below a
-            name, as MMEngine's does.
+            name, as MMEngine's does;
+            ``kernel`` is 'pinv' or 'bicubic', how a kernel of another patch size is resampled.
     """
 
     position_free = True

@@ -55,8 +55,8 @@ class ViTBackbone(BaseModule):
 def _load_options(init_cfg: dict) -> dict:
     """Arguments of :func:`load_pretrained`; ``map_location`` has no meaning, as it copies."""
     options = {key: value for key, value in init_cfg.items() if key not in ('type', 'map_location')}
-    unknown = sorted(set(options) - {'checkpoint', 'prefix', 'allow_partial'})
+    unknown = sorted(set(options) - {'checkpoint', 'prefix', 'allow_partial', 'kernel'})
     if unknown or not options.get('checkpoint'):
-        raise ValueError(f'init_cfg of type Pretrained takes checkpoint, prefix, map_location and '
-                         f'allow_partial; got {unknown or "no checkpoint"}')
+        raise ValueError(f'init_cfg of type Pretrained takes checkpoint, prefix, kernel, '
+                         f'map_location and allow_partial; got {unknown or "no checkpoint"}')
     return options

@@ -36,7 +36,7 @@ def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = 
         drop_mid_table (bool): Of a PEYOLOS, leave out the tables between blocks.
         weights (str, optional): Of several sets of weights in ``src`` the one to take.
         show (Callable): Gets the report before a misfit is refused.
-        common: ``arch``, ``patch_size``, ``grid`` and ``nonlinear_embed``.
+        common: ``arch``, ``patch_size``, ``grid``, ``nonlinear_embed`` and ``kernel``.
 
     Returns:
         tuple[int, LoadReport]: Number of tensors written, and what became of every one.

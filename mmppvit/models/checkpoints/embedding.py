@@ -4,10 +4,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from timm.layers import resample_patch_embed
 from torch import Tensor
 
 from mmppvit.encryption import check_grid
+from mmppvit.models.checkpoints.kernel_resampling import resample_kernel
 
 __all__ = ['KERNEL', 'Embedding', 'mix_kernel']
 
@@ -35,10 +35,15 @@ def mix_kernel(kernel: Tensor, grid: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Embedding:
-    """A patch embedding to make: its patch size, grid and kind."""
+    """A patch embedding to make: its patch size, grid and kind.
+
+    ``resampling`` is how kernels of another patch size become its own: see
+    :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
+    """
     patch_size: int = 16
     grid: int = 2
     nonlinear: bool = False
+    resampling: str = 'pinv'
 
     def __post_init__(self) -> None:
         check_grid(self.patch_size, self.grid)
@@ -69,9 +74,10 @@ class Embedding:
         """A plain kernel (D, C, p, p) as (D, C, side, side), and what was done."""
         steps, size = [f'{tuple(kernel.shape[2:])}'], self.patch_size
         if tuple(kernel.shape[2:]) != (size, size):
-            kernel = resample_patch_embed(kernel, [size, size])
-            steps.append(f'resampled to ({size}, {size})')
-        if self.grid > 1:
-            kernel = mix_kernel(kernel, self.grid)
+            kernel = resample_kernel(kernel, size, self.resampling)
+            steps.append(f'resampled to ({size}, {size}) by {self.resampling}')
+        if self.grid > 1:  # in half, each sum would be rounded
+            kernel = mix_kernel(kernel.to(torch.promote_types(kernel.dtype, torch.float32)),
+                                self.grid)
             steps.append(f'summed over {self.grid}x{self.grid} sub-kernels')
         return kernel, ', '.join(steps)

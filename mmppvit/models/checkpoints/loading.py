@@ -30,7 +30,7 @@ _NEW_TO_PEVITS = {'pos_embed': 'not in the checkpoint, as those of PEViT have no
 
 
 def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = False,
-                    prefix: str | None = None) -> LoadReport:
+                    prefix: str | None = None, kernel: str = 'pinv') -> LoadReport:
     """Load ``checkpoint`` into a backbone and print what became of every tensor.
 
     Args:
@@ -38,13 +38,15 @@ def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = Fal
         checkpoint (str): Path of a ``.pth`` or ``.safetensors``.
         allow_partial (bool): Take a checkpoint with missing or unexpected tensors.
         prefix (str, optional): Take the tensors below this name alone, e.g. 'teacher.backbone.'.
+        kernel (str): How a kernel of another patch size is resampled, 'pinv' or 'bicubic': see
+            :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
 
     Raises:
         ValueError: No tensor has the prefix, or something is missing or unexpected, e.g. a
             checkpoint of another arch.
     """
     state = _below(read_state_dict(checkpoint), prefix, checkpoint)
-    adapted, report = adapt_state_dict(state, model)
+    adapted, report = adapt_state_dict(state, model, kernel)
     kind = type(model).__name__
     print_log(f'{kind} from {checkpoint}:\n{report}', logger='current')
     if not allow_partial:
@@ -70,7 +72,7 @@ def _below(state: Mapping[str, Tensor], prefix: str | None, checkpoint: str
     return found
 
 
-def adapt_state_dict(state: Mapping[str, Tensor], model: nn.Module
+def adapt_state_dict(state: Mapping[str, Tensor], model: nn.Module, kernel: str = 'pinv'
                      ) -> tuple[dict[str, Tensor], LoadReport]:
     """Fit the tensors of a checkpoint to a backbone.
 
@@ -79,6 +81,7 @@ def adapt_state_dict(state: Mapping[str, Tensor], model: nn.Module
             a detector or a training wrapper. For a YOLOSViT: what tools/convert_checkpoint.py
             writes, or a detector with one.
         model (nn.Module): A PEViT or a YOLOSViT.
+        kernel (str): As for :func:`load_pretrained`.
 
     Returns:
         tuple[dict, LoadReport]: The tensors that fit, under the model's names, and the account.
@@ -98,8 +101,8 @@ def adapt_state_dict(state: Mapping[str, Tensor], model: nn.Module
                          'this is a PEYOLOS of mmppvit, whose blocks reckon with positions')
     read_vit(source, found)
     embed = model.patch_embed
-    fitting = fit_pevit(source, shapes, Embedding(embed.patch_size, embed.grid),
-                        is_plain(source, found or 'timm'),
+    embedding = Embedding(embed.patch_size, embed.grid, resampling=kernel)
+    fitting = fit_pevit(source, shapes, embedding, is_plain(source, found or 'timm'),
                         lambda name: _not_built(name, shapes, model))
     return fitting.finish(NEW_IN_PEVIT | (absent_bias(source) if found == 'clip' else {}))
 

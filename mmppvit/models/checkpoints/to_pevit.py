@@ -36,8 +36,8 @@ _NO_PLACE = {
 
 
 def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None = None,
-             patch_size: int = 16, grid: int = 2, nonlinear_embed: bool = False
-             ) -> tuple[dict[str, Tensor], LoadReport]:
+             patch_size: int = 16, grid: int = 2, nonlinear_embed: bool = False,
+             kernel: str = 'pinv') -> tuple[dict[str, Tensor], LoadReport]:
     """Make a checkpoint one of a PEViT.
 
     Args:
@@ -47,6 +47,8 @@ def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None =
         patch_size (int): As for PEViT.
         grid (int): As for PEViT.
         nonlinear_embed (bool): As for PEViT.
+        kernel (str): How a kernel of another patch size is resampled, 'pinv' or 'bicubic': see
+            :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
 
     Returns:
         tuple[dict[str, Tensor], LoadReport]: Tensors under PEViT's names, and the account.
@@ -56,7 +58,8 @@ def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None =
     """
     read = Source.read(state, source)
     plain, layout, source = is_plain(read, source), source, layout_of(source)
-    arch, embedding = find_arch(read, arch), Embedding(patch_size, grid, nonlinear_embed)
+    arch = find_arch(read, arch)
+    embedding = Embedding(patch_size, grid, nonlinear_embed, kernel)
     if source == 'peyolos':
         check_released_embedding(read, embedding)
     dims = arch['embed_dims']

@@ -63,8 +63,8 @@ class TableSizes:
 def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None = None,
                patch_size: int = 16, grid: int = 2, nonlinear_embed: bool = False,
                sizes: TableSizes = TableSizes(), num_det_tokens: int | None = None,
-               classes: str | None = None, new_embed: bool = False, drop_mid_table: bool = False
-               ) -> tuple[dict[str, Tensor], LoadReport]:
+               classes: str | None = None, new_embed: bool = False, drop_mid_table: bool = False,
+               kernel: str = 'pinv') -> tuple[dict[str, Tensor], LoadReport]:
     """Make a checkpoint one of the detector PEYOLOS.
 
     Args:
@@ -80,6 +80,7 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
             'keep' takes the head as it is; None: 'coco80' where there are 92.
         new_embed (bool): Leave the embedding at its initialization, as the released PEYOLOS does.
         drop_mid_table (bool): Leave out the tables of positions between blocks.
+        kernel (str): As for :func:`~mmppvit.models.checkpoints.to_pevit`.
 
     Returns:
         tuple[dict[str, Tensor], LoadReport]: Tensors under the detector's names, and the account.
@@ -90,7 +91,8 @@ def to_peyolos(state: Mapping[str, Tensor], source: str, arch: str | dict | None
     """
     read = Source.read(state, source)
     plain, layout, source = is_plain(read, source), source, layout_of(source)
-    arch, embedding = find_arch(read, arch), Embedding(patch_size, grid, nonlinear_embed)
+    arch = find_arch(read, arch)
+    embedding = Embedding(patch_size, grid, nonlinear_embed, kernel)
     if drop_mid_table and 'mid_pos_embed' in read.tensors:
         read.drop({'mid_pos_embed': 'left out: --drop-mid-table'})
     if source == 'peyolos' and not new_embed:
