@@ -22,7 +22,7 @@ LAYERS = [
     ('datasets', ),
     ('evaluation', ),
     ('engine', 'visualization'),
-    ('two_party', ),
+    ('two_party', 'transfer'),
     ('attacks', ),
     ('register_names', ),
     ('register', ),

@@ -46,6 +46,8 @@ SECTIONS = {
         'test': 'Evaluate a detector.',
         'browse': "Draw what a config's pipeline makes of its images.",
         'convert': 'Convert a checkpoint of another vision transformer.',
+        'probe': 'Measure how much of pretrained weights survives encryption.',
+        'distill': 'Adapt pretrained weights to encrypted images, without labels.',
         'rewrite-checkpoint': 'Make a checkpoint of stock MMEngine loadable without pickle.',
         'crop-objects': 'Cut out the objects of a COCO data set, for a classifier.',
         'train-classifier': 'Train a classifier on encrypted images.',

@@ -1,4 +1,4 @@
-"""Kernels for other patch sizes: what the pseudo-inverse promises, and what plain resizing keeps."""
+"""Kernels for other patch sizes: what the pseudo-inverse promises, what plain resizing keeps."""
 from __future__ import annotations
 
 import pytest

@@ -1,0 +1,1 @@
+"""What pretrained weights are worth on encrypted images, and the short adaptation that helps."""
