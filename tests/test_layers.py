@@ -27,6 +27,7 @@ LAYERS = [
     ('register_names', ),
     ('register', ),
     ('adapt', 'demo'),
+    ('plan', ),
     ('cli', ),
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}

@@ -1,34 +1,18 @@
 # One recipe for every way of making images unreadable, to compare what they cost the detector:
 #   SCHEME=blur STRENGTH=4 python tools/train.py configs/bccd/atss_pevit-tiny_scheme_bccd.py --amp \
 #       --work-dir work_dirs/plane/blur4
-# SCHEME: plain, mix, mix+center, blur, pixelate, noise or downsample; GRID of mix and downsample,
-# PATCH, STRENGTH of the rest, GAIN of mix+center, WIDTH and HEIGHT in pixels. Shuffling needs no
-# run of its own: the backbone has no positions, so it makes the same of shuffled patches. 5 epochs;
-# docs/results.md has the figures.
+# WIDTH and HEIGHT in pixels; configs/_base_/schemes/from_environment.py has the other variables.
+# 5 epochs; docs/results.md has the figures.
 _base_ = [
     '../_base_/models/atss_pevit-bccd_mix.py', '../_base_/datasets/bccd.py',
-    '../_base_/schedules/adamw_12e_bccd.py', '../_base_/default_runtime.py'
+    '../_base_/schemes/from_environment.py', '../_base_/schedules/adamw_12e_bccd.py',
+    '../_base_/default_runtime.py'
 ]
 
-scheme = '{{$SCHEME:mix}}'
-patch = int('{{$PATCH:16}}')
-grid = int('{{$GRID:2}}') if scheme.startswith(('mix', 'downsample')) else 1
-strength = float('{{$STRENGTH:0}}')
-gain = float('{{$GAIN:1}}')
+scheme, patch, grid = _base_.scheme, _base_.patch, _base_.grid
+strength, gain = _base_.strength, _base_.gain
 size = (int('{{$WIDTH:512}}'), int('{{$HEIGHT:384}}'))
 
-steps = {
-    'plain': [],
-    'mix': [dict(type='MixSubPatches', patch_size=patch, grid=grid)],
-    'mix+center': [
-        dict(
-            type='MixCenterPatches', patch_size=patch, grid=grid, strength=strength, gain=gain)
-    ],
-    'blur': [dict(type='GaussianBlurImage', sigma=strength)],
-    'pixelate': [dict(type='PixelateImage', block=int(strength))],
-    'noise': [dict(type='AddNoiseImage', sigma=strength)],
-    'downsample': [dict(type='DownsampleImage', factor=grid, patch_size=patch)],
-}[scheme]
 # Of the images that the detector gets: centering takes the mean away and most of the deviation,
 # which a gain multiplies again; noise adds to it; the others change little.
 mean, std = [188., 178., 183.], [15., 26., 19.]
@@ -49,8 +33,8 @@ model = dict(
         # Pixels of the image that the detector gets; of small mixed ones half a pixel.
         anchor_generator=dict(strides=[patch / grid / finest * n for n in (1, 2, 4)])))
 
-train_pipeline = [*_base_.train_pipeline[:-1], *steps, _base_.train_pipeline[-1]]
-test_pipeline = [*_base_.test_pipeline[:2], *steps, *_base_.test_pipeline[2:]]
+train_pipeline = [*_base_.train_pipeline[:-1], *_base_.encrypt, _base_.train_pipeline[-1]]
+test_pipeline = [*_base_.test_pipeline[:2], *_base_.encrypt, *_base_.test_pipeline[2:]]
 train_pipeline[2].scale = test_pipeline[1].scale = size
 train_dataloader = dict(
     dataset=dict(datasets=[

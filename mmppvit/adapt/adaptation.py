@@ -24,7 +24,7 @@ from mmppvit.models.layers import resolve_arch
 __all__ = ['SCHEMES', 'Adapted', 'adapt_config', 'adapt_stock']
 
 # What is applied on the fly, in this order, for the name of a scheme.
-SCHEMES = ('mix', 'mix+center', 'mix+shuffle', 'mix+center+shuffle', 'shuffle')
+SCHEMES = ('mix', 'mix+center', 'mix+shuffle', 'mix+center+shuffle', 'shuffle', 'plain')
 _HOOKS = ('SealedDataHook', 'StrideGuardHook')
 
 
@@ -80,7 +80,8 @@ def adapt_stock(cfg: str | Config,
 
     Args:
         cfg (str | Config): See :func:`adapt_config`.
-        scheme (str, optional): One of ``SCHEMES``; 'mix' if not given.
+        scheme (str, optional): One of ``SCHEMES``; 'mix' if not given. 'plain' is the control:
+            the same network on plain images, padded to whole patches.
         arch (str | dict): Of the PEViT: 'tiny', 'small', 'base', or a dict.
         patch_size (int, optional): Side of a patch of the plain image in pixels; 16.
         grid (int, optional): Sub-patches per side that are mixed into one; 2, and 1 for
@@ -143,6 +144,11 @@ def _chosen(scheme: str | None, patch_size: int | None, grid: int | None,
     scheme = 'mix' if scheme is None else scheme
     if scheme not in SCHEMES:
         raise CannotAdapt(f'scheme {scheme!r} is none of {", ".join(SCHEMES)}')
+    if scheme == 'plain':  # the same network, the control: nothing but whole patches
+        if grid not in (None, 1) or center_strength:
+            raise CannotAdapt('plain images are neither mixed nor centered: leave grid and '
+                              'center_strength out')
+        return Scheme('mix', 16 if patch_size is None else patch_size, 1)
     mixes = scheme.startswith('mix')
     grid = (2 if mixes else 1) if grid is None else grid
     if mixes and grid < 2:

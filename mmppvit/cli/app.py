@@ -34,7 +34,6 @@ SECTIONS = {
     'Measure what they hide': {
         'attack': 'Attack a sealed data set and report what leaks.',
         'attack-contents': 'Tell what sealed images show from their patches in any order.',
-        'attack-boxes': 'Put shuffled patches into the boxes they belong to.',
         'attack-host': 'Attack a two-party training as its host could.',
         'attack-tokens': 'Invert the tokens of a backbone half.',
         'attack-gradients': 'Attack the gradients of a client in federated training.',
@@ -43,6 +42,8 @@ SECTIONS = {
     },
     'Train and evaluate': {
         'adapt': 'Make an MMDetection config one for encrypted images.',
+        'plan': 'Choose a scheme for a budget, by a table of trainings.',
+        'compare-plans': 'Compare plans: what schemes cost by the size of objects.',
         'train': 'Train a detector.',
         'test': 'Evaluate a detector.',
         'browse': "Draw what a config's pipeline makes of its images.",

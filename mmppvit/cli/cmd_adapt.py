@@ -20,8 +20,9 @@ mmppvit adapt my_stock_config.py --sealed sealed --key-file owner.key -o sealed_
 @click.option('-o', '--out', type=PathType(), required=True, metavar='FILE', help='The new config.')
 @click.option('--scheme',
               type=click.Choice(['mix', 'mix+center', 'mix+shuffle', 'mix+center+shuffle',
-                                 'shuffle']),
-              help='Applied to plain images in the pipelines; default: mix.')
+                                 'shuffle', 'plain']),
+              help='Applied to plain images in the pipelines; default: mix. plain is the control: '
+              'the same network on plain images.')
 @click.option('--arch', default='small', show_default=True,
               type=click.Choice(['tiny', 'small', 'base']), help='Of the PEViT.')
 @click.option('--patch-size', type=click.IntRange(1),

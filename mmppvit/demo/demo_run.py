@@ -21,9 +21,10 @@ from mmppvit.datasets.synthetic_shapes import write_synthetic_shapes
 from mmppvit.demo.coco_folders import CocoSplit, find_split
 from mmppvit.demo.demo_sheet import Attacked, detect, write_sheet
 from mmppvit.demo.quiet_training import clock, quiet_console, train
-from mmppvit.demo.work_amount import choose_epochs, seconds_per_step
+from mmppvit.demo.work_amount import choose_epochs
 from mmppvit.encryption import Key, Scheme
 from mmppvit.engine import use_amp
+from mmppvit.engine.step_time import seconds_per_step
 from mmppvit.sealed import MANIFEST, Manifest, SealJob, seal_dataset
 from mmppvit.utils.config_files import load_config
 from mmppvit.utils.cpu_features import has_fast_bfloat16

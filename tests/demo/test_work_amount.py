@@ -5,7 +5,8 @@ import pytest
 from mmengine.config import Config
 
 from mmppvit.demo.coco_folders import find_split
-from mmppvit.demo.work_amount import FEWEST, MOST, _first, choose_epochs
+from mmppvit.demo.work_amount import FEWEST, MOST, choose_epochs
+from mmppvit.engine.step_time import _first
 
 
 @pytest.mark.parametrize(('step', 'steps', 'seconds', 'epochs'), [
