@@ -12,6 +12,7 @@ import mmengine.registry
 import mmppvit.compat.check_stack
 import mmppvit.compat.checkpoint_hook
 import mmppvit.compat.coco_api
+import mmppvit.compat.fsspec_backend
 import mmppvit.datasets
 import mmppvit.evaluation
 import mmppvit.visualization.sealed_visualizer  # noqa: F401

@@ -5,18 +5,14 @@
 #   python tools/train.py configs/protectors/resnet20_cifar10_release.py
 # The file of VGG16's ImageNet weights is needed, and nothing stands in for it:
 # https://download.pytorch.org/models/vgg16-397923af.pth below checkpoints/.
-_base_ = '../classification/resnet20_plain_cifar10_release.py'
+_base_ = [
+    '../classification/resnet20_plain_cifar10_release.py',
+    '../_base_/models/protector_release.py'
+]
 
 model = dict(
     _delete_=True,
-    type='ProtectedClassifier',
     classifier=_base_.model,
     checkpoint='work_dirs/resnet20_plain_cifar10_release/classifier.safetensors',
-    protector=dict(type='ProtectionUNet', arch='paper'),
-    alpha=.01,
-    report_loss=True,
-    perceptual=dict(type='VGGDistance', checkpoint='checkpoints/vgg16-397923af.pth'))
-custom_hooks = [
-    dict(type='CheckedLoadHook', strict=True),
-    dict(type='ProtectorHook', best=True)
-]
+    **_base_.protected)
+custom_hooks = _base_.protector_hooks

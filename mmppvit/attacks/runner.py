@@ -28,13 +28,14 @@ from mmppvit.attacks.attackers.interface import (
 from mmppvit.encryption import Key, Scheme
 from mmppvit.utils.atomic import replace_file, write_atomic
 
-__all__ = ['LEAST_GAIN', 'AttackResult', 'AttackSettings', 'has_settled', 'load_reconstructions',
-           'run_attacks']
+__all__ = ['FURTHER', 'LEAST_GAIN', 'AttackResult', 'AttackSettings', 'extrapolated',
+           'has_settled', 'load_reconstructions', 'run_attacks']
 
 # A budget is for learning; this many times it and a minute more, and this many seconds for every
 # victim to reconstruct, is for all.
 GRACE, MINUTE, PER_VICTIM = 2., 60., 20.
 LEAST_GAIN = .02  # by which twice the time lowers the error of an attacker that is still learning
+FURTHER = 10  # times the longest time, that curves are followed to
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,26 @@ def _learn(settings: AttackSettings, kind: type[Attacker], data: AttackData
 def has_settled(curve: Sequence[tuple[float, float]]) -> bool:
     """Whether twice the time no longer helped: the error fell by less than :data:`LEAST_GAIN`."""
     return len(curve) >= 2 and curve[-1][1] > (1 - LEAST_GAIN) * curve[-2][1]
+
+
+def extrapolated(curve: Sequence[tuple[float, float]], times: float) -> float | None:
+    """The error after ``times`` the longest time, by a power law through the curve.
+
+    Learning curves follow power laws until they meet a floor (Hestness et al. 2017), and none is
+    assumed here: what is real lies between this and the last error.
+
+    Args:
+        curve (Sequence): Seconds of learning and the error after them.
+        times (float): More than 1.
+
+    Returns:
+        float | None: None for fewer than two points, or errors that are not positive.
+    """
+    if len(curve) < 2 or min(error for _, error in curve) <= 0:
+        return None
+    seconds, errors = np.log(np.array(curve, float)).T
+    slope = min(float(np.polyfit(seconds, errors, 1)[0]), 0.)  # more time does no harm
+    return float(curve[-1][1] * times**slope)
 
 
 def _check_reconstruction(scheme: Scheme, victim: Pair, reconstruction: Reconstruction) -> None:

@@ -34,6 +34,7 @@ SECTIONS = {
     'Measure what they hide': {
         'attack': 'Attack a sealed data set and report what leaks.',
         'attack-contents': 'Tell what sealed images show from their patches in any order.',
+        'attack-boxes': 'Put shuffled patches into the boxes they belong to.',
         'attack-host': 'Attack a two-party training as its host could.',
         'attack-tokens': 'Invert the tokens of a backbone half.',
         'attack-gradients': 'Attack the gradients of a client in federated training.',

@@ -16,7 +16,7 @@ mmppvit names sealed/train --key-file owner.key --json
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument('sealed', type=PathType())
+@click.argument('sealed', type=PathType(urls=True))
 @click.option('--json', 'as_json', is_flag=True, help='Print one JSON object.')
 @key_options
 def command(sealed: Path, as_json: bool, key_source) -> None:

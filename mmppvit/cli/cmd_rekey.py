@@ -14,7 +14,7 @@ mmppvit rekey sealed/train --out rekeyed/train --key-file owner.key --new-key-fi
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument('sealed', type=PathType())
+@click.argument('sealed', type=PathType(urls=True))
 @click.option('--out', type=PathType(), required=True, help='Folder to write.')
 @click.option('--new-key-file', type=PathType(), required=True, help='The key to seal with.')
 @key_options

@@ -13,7 +13,7 @@ mmppvit restore sealed/train --out restored --key-file owner.key
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument('sealed', type=PathType())
+@click.argument('sealed', type=PathType(urls=True))
 @click.option('--out', type=PathType(), required=True, help='Folder to write.')
 @key_options
 def command(sealed: Path, out: Path, key_source) -> None:

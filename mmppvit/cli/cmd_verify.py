@@ -8,17 +8,19 @@ import click
 
 from mmppvit.cli.options import Command, PathType, key_options
 from mmppvit.utils.printable import printable
+from mmppvit.utils.remote_files import RemotePath
 
 EXAMPLES = """
 mmppvit verify sealed/train
 mmppvit verify sealed/train --key-file owner.key --json
 mmppvit verify sealed/train --key-file owner.key --expect cells --role train --at-least 3
 mmppvit verify sealed/train --read-data-subset 1/7     # a seventh of the images, one a day
+mmppvit verify s3://bucket/train --key-file owner.key
 """
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument('sealed', type=PathType())
+@click.argument('sealed', type=PathType(urls=True))
 @click.option('--expect', metavar='NAME', help='The name that the data set must have.')
 @click.option('--role', help='The role that it must have, such as train.')
 @click.option('--at-least', type=click.IntRange(1), metavar='N',
@@ -56,6 +58,8 @@ def command(sealed: Path, as_json: bool, key_source, expect: str | None, role: s
         return int(bool(report.problems))
     for problem in report.problems:
         click.echo(problem)
+    if isinstance(sealed, RemotePath) and manifest.listing is None:
+        click.echo('note: a web server cannot be asked which other files lie there', err=True)
     if weaker is not None:
         click.echo(f'note: {printable(weaker)}', err=True)
     click.echo(describe(sealed, manifest, report, key is not None))

@@ -8,20 +8,32 @@ from pathlib import Path
 
 import click
 
+from mmppvit.utils.remote_files import RemotePath, as_place, is_url
+
 __all__ = ['Command', 'Many', 'PathType', 'cfg_options', 'key_options', 'launcher_options',
            'passphrase_option']
 
 
 class PathType(click.Path):
     """Gives a :class:`pathlib.Path` with ``~`` expanded; what has to exist is the callee's to say.
+
+    Args:
+        urls (bool): Take URLs such as 's3://bucket/folder' as well, and give a ``RemotePath``.
     """
 
     name = 'path'
 
-    def __init__(self) -> None:
+    def __init__(self, urls: bool = False) -> None:
         super().__init__(path_type=Path)
+        self.urls = urls
 
-    def convert(self, value, param, ctx) -> Path:
+    def convert(self, value, param, ctx) -> Path | RemotePath:
+        if is_url(value) and self.urls:
+            return as_place(value)
+        if is_url(value):
+            self.fail(f'{value} is a URL, and this has to be a path of this machine'
+                      + (': seal into a folder, then `mmppvit pack FOLDER --out URL` puts it there'
+                         if ctx is not None and ctx.info_name == 'seal' else ''), param, ctx)
         return Path(value).expanduser()
 
 

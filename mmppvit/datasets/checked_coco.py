@@ -17,6 +17,7 @@ from mmppvit.annotations.image_names import file_of
 from mmppvit.compat.coco_api import index_coco
 from mmppvit.sealed import check_readable
 from mmppvit.utils.regular_files import read_regular
+from mmppvit.utils.remote_files import is_url
 
 __all__ = ['CheckedCocoDataset']
 
@@ -51,9 +52,13 @@ class CheckedCocoDataset(CocoDataset):
         categories = [item['name'] for item in data['categories']]
         _check_classes(self.metainfo.get('classes', ()), categories, self.ann_file)
         self.COCOAPI = lambda _: index_coco(data)  # not read again, and as corrected
+        kept = self.ann_file, self.backend_args
+        if is_url(self.ann_file):  # nor downloaded again
+            self.ann_file, self.backend_args = osp.basename(self.ann_file), None
         try:
             return super().load_data_list()
         finally:
+            self.ann_file, self.backend_args = kept
             del self.COCOAPI
 
     def _parsed(self) -> tuple[dict, CheckReport]:
@@ -78,7 +83,7 @@ class CheckedCocoDataset(CocoDataset):
         """As ``CocoDataset``'s; the path is of the file that the json means by its name."""
         info = super().get_data_info(idx)
         folder = self.data_prefix.get('img', '')
-        if not self.backend_args and not osp.isfile(info['img_path']):
+        if self._is_local(info) and not osp.isfile(info['img_path']):
             # Joined to an absolute name, the folder is gone; relpath gives the name back.
             name = info['img_path'] if osp.isabs(folder) and not info['img_path'].startswith(
                 osp.join(folder, '')) else osp.relpath(info['img_path'], folder or '.')
@@ -86,6 +91,9 @@ class CheckedCocoDataset(CocoDataset):
             if found is not None:
                 info['img_path'] = osp.join(folder, found)
         return info
+
+    def _is_local(self, info: dict) -> bool:
+        return not self.backend_args and not is_url(info['img_path'])
 
     def prepare_data(self, idx: int) -> dict | None:
         """Pass image ``idx`` through the pipeline.
@@ -112,7 +120,7 @@ class CheckedCocoDataset(CocoDataset):
         Args:
             info (dict): What :meth:`get_data_info` says of it. Only local files are checked.
         """
-        if self.backend_args:
+        if not self._is_local(info):
             return
         try:
             state = *_state(info['img_path']), info['width'], info['height']
@@ -144,7 +152,7 @@ def _state(path: str) -> tuple[int, ...]:
 
 def _content(ann_file: str, backend_args: dict | None) -> bytes:
     try:
-        if not backend_args and '://' not in str(ann_file):
+        if not backend_args and not is_url(ann_file):
             return read_regular(ann_file)  # a pipe would be waited for
         return get(ann_file, backend_args=backend_args)
     except FileNotFoundError:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
 
 from mmdet.registry import DATASETS
 
@@ -30,13 +29,15 @@ class SealedCocoDataset(CheckedCocoDataset):
     ``SealedCocoMetric`` then.
 
     Args:
-        data_root (str): Folder of one or several sealed data sets.
+        data_root (str): Folder of one or several sealed data sets, or its URL in a store that
+            fsspec knows, such as 's3://bucket/sealed'.
         sealed (str): The sealed data set, a folder below ``data_root``.
         scale (str, optional): Of several sealed scales: 'WIDTHxHEIGHT', or 'random' for another
             one every time. Not needed where there is but one.
         expect (dict, optional): ``name``, ``role`` and ``at_least``, the lowest counter, that the
             manifest must have; they are signed if it is.
         **kwargs: As for :class:`mmdet.datasets.CocoDataset`, but ``ann_file`` and ``data_prefix``.
+            ``backend_args=dict(backend='fsspec', ...)`` holds fsspec's storage options.
     """
 
     def __init__(self, *args, data_root: str = '', sealed: str = '', scale: str | None = None,
@@ -45,7 +46,7 @@ class SealedCocoDataset(CheckedCocoDataset):
             raise TypeError('a sealed data set knows its own ann_file and data_prefix: give '
                             'data_root and sealed, by name')
         root = os.path.join(data_root, sealed)
-        self.manifest = open_manifest(root)
+        self.manifest = open_manifest(root, kwargs.get('backend_args'))
         self.manifest.check_identity(**(expect or {}))
         self.scale = scale
         index = _scale_index(self.manifest, scale)
@@ -54,11 +55,20 @@ class SealedCocoDataset(CheckedCocoDataset):
         if not self.manifest.locked:  # the pipeline's key opens it later
             self.manifest.check_annotations()
         _check_files(self.manifest)
+        self.manifest.fetch()
         super().__init__(data_root=root, ann_file=ANNOTATIONS,
                          data_prefix=dict(img=self._folders[index]), **kwargs)
         self._check_pipeline()
 
+    def _join_prefix(self) -> None:
+        """As MMEngine's, which takes no URLs of two stores such as 'simplecache::s3://...'."""
+        self.ann_file = os.path.join(self.data_root, self.ann_file)
+        self.data_prefix = {name: os.path.join(self.data_root, folder)
+                            for name, folder in self.data_prefix.items()}
+
     def _check_pipeline(self) -> None:
+        if self._loader().backend_args is None:
+            self._loader().backend_args = self.backend_args
         self._loader().check(self.manifest)
         check_commutes(self.pipeline.transforms, self.manifest.scheme)
 
@@ -81,7 +91,7 @@ class SealedCocoDataset(CheckedCocoDataset):
         """As ``CocoDataset``'s; with ``scale='random'`` of a scale drawn anew."""
         info = super().get_data_info(idx)
         if self.scale == 'random':
-            name = Path(info['img_path']).relative_to(self.data_prefix['img'])
+            name = os.path.relpath(info['img_path'], self.data_prefix['img'])
             info['img_path'] = os.path.join(self.data_root, random.choice(self._folders), name)
         return info
 
@@ -102,4 +112,4 @@ def _check_files(manifest: Manifest) -> None:
     if wrong:
         raise ManifestError(
             f'{len(wrong)} files of {manifest.root} are missing or not what was sealed, e.g. '
-            f'{wrong[:3]}: restore them (tools/verify_sealed.py lists all)')
+            f'{wrong[:3]}: restore them (mmppvit verify lists all)')

@@ -19,7 +19,8 @@ class SealedCocoMetric(FasterCocoMetric):
     """``FasterCocoMetric`` with the boxes of a sealed data set, which never touch the disk.
 
     Args:
-        sealed (str): Folder of the sealed data set.
+        sealed (str): Folder of the sealed data set, or its URL; ``backend_args`` as for
+            ``SealedCocoDataset``.
         key_file (str, optional): Of its key; needed where metadata is sealed.
         **kwargs: As for :class:`mmdet.evaluation.CocoMetric`, but ``ann_file``.
 
@@ -33,7 +34,7 @@ class SealedCocoMetric(FasterCocoMetric):
             raise ValueError('a SealedCocoMetric reads the boxes of the sealed data set: leave '
                              'ann_file out and give sealed')
         super().__init__(**kwargs)
-        manifest = Manifest.load(sealed)
+        manifest = Manifest.load(sealed, kwargs.get('backend_args'))
         if key_file is not None:
             manifest.check_key(load_key(key_file))
         data, report = check_coco(manifest.read_annotations(), os.path.join(sealed, 'the json'))

@@ -12,6 +12,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from mmppvit.utils.remote_files import RemotePath
+
 __all__ = [
     'SUFFIXES',
     'check_declared_size',
@@ -121,12 +123,14 @@ def is_safe_name(name: object) -> bool:
         path.as_posix() == name
 
 
-def path_within(root: str | Path, name: str) -> Path:
+def path_within(root: str | Path | RemotePath, name: str) -> Path | RemotePath:
     """``root/name``, if that lies in ``root`` also after links are followed.
 
     Raises:
         OSError: It does not.
     """
+    if isinstance(root, RemotePath) and is_safe_name(name):  # a store has no links
+        return root / name
     # Not Path.resolve, which raises RuntimeError for links in a circle.
     if not is_safe_name(name) or not Path(os.path.realpath(Path(root) / name)).is_relative_to(
             os.path.realpath(root)):

@@ -32,6 +32,7 @@ from mmppvit.sealed.sealed_metadata import open_metadata
 from mmppvit.sealed.tar_shards import shard_file
 from mmppvit.utils.atomic import write_atomic
 from mmppvit.utils.regular_files import read_parts, read_regular
+from mmppvit.utils.remote_files import RemotePath, as_place
 
 __all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'MAX_SIDE', 'SEALED_METADATA', 'Manifest',
            'ManifestError', 'SealedImage', 'image_folder']
@@ -42,7 +43,7 @@ class Manifest:
     """A sealed data set: ``root`` with what lies in it.
 
     Args:
-        root (Path): Its folder.
+        root (Path | RemotePath): Its folder.
         scheme (Scheme): How every image was encrypted.
         image_format (str): 'png' or 'webp'.
         scales (list): (w, h) that images were rescaled to fit into; [None] for as they are.
@@ -62,7 +63,7 @@ class Manifest:
         packed (dict, optional): Of version 5: ``count`` and ``root`` of the entries, ``shards``,
             the size and SHA-256 of each; ``images`` are then read when they are asked for.
     """
-    root: Path
+    root: Path | RemotePath
     scheme: Scheme
     image_format: str
     scales: list[tuple[int, int] | None]
@@ -102,15 +103,19 @@ class Manifest:
         return self.sealed_metadata is not None and self._hidden is None
 
     @classmethod
-    def load(cls, root: str | Path) -> Manifest:
+    def load(cls, root: str | Path | RemotePath, backend_args: dict | None = None) -> Manifest:
         """The manifest of the folder ``root``.
 
         Nothing in it is authenticated before `check_key`.
 
+        Args:
+            root (str | Path | RemotePath): A folder, or its URL.
+            backend_args (dict, optional): As :func:`mmppvit.utils.remote_files.as_place` takes it.
+
         Raises:
             ManifestError: There is none, it was edited, or it is not one at all.
         """
-        root = Path(root)
+        root = as_place(root, backend_args)
         data = read_json(root / MANIFEST)
         try:
             fields, content, signature = parse(data, root)
@@ -198,7 +203,7 @@ class Manifest:
             raise ManifestError(f'{self.root} has counter {self.counter} and at least {at_least} '
                                 'is expected: it is an older copy. Get the newest one')
 
-    def path(self, image: SealedImage) -> Path:
+    def path(self, image: SealedImage) -> Path | RemotePath:
         """Where ``image`` lies.
 
         Raises:
@@ -240,7 +245,7 @@ class Manifest:
         place = found[1]
         return read_parts(self.shard_path(place.shard), [(place.offset, image.bytes)])[0]
 
-    def shard_path(self, number: int) -> Path:
+    def shard_path(self, number: int) -> Path | RemotePath:
         """Where shard ``number`` of a packed set lies.
 
         Raises:
@@ -268,7 +273,28 @@ class Manifest:
             sizes = {image.file: image.bytes for image in self.images}
         else:
             sizes = {shard_file(i): size for i, (size, _) in enumerate(self.packed['shards'])}
-        return [file for file, size in sizes.items() if _size(self.root / file) != size]
+        return [file for file, size in sizes.items() if self.size_of(file) != size]
+
+    def size_of(self, file: str) -> int | None:
+        """Bytes of a file of the data set; None where there is none. A store is asked once for all.
+        """
+        if self.listing is not None:
+            return self.listing.get(file)
+        path = self.root / file
+        try:
+            return path.size() if isinstance(path, RemotePath) else os.stat(path).st_size
+        except OSError:
+            return None
+
+    @cached_property
+    def listing(self) -> dict[str, int] | None:
+        """Sizes of all files that a store has; None of folders, and where it cannot tell."""
+        return self.root.listing() if isinstance(self.root, RemotePath) else None
+
+    def fetch(self) -> None:
+        """Get what every image needs, before there are processes that would each do so."""
+        if self.packed is not None:
+            self.entries.fetch()
 
     def decode(self, image: SealedImage) -> np.ndarray:
         """uint8 (H, W, 3), BGR: the file of ``image``, checked, read once and decoded.
@@ -319,9 +345,3 @@ class Manifest:
                                 'restore it')
         return content
 
-
-def _size(path: Path) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None

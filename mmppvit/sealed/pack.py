@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,15 @@ from mmppvit.sealed.merkle import leaf_hash
 from mmppvit.sealed.tar_shards import shard_end, shard_file, shard_parts
 from mmppvit.utils.atomic import replace_file, sync_files, write_atomic
 from mmppvit.utils.regular_files import read_regular
+from mmppvit.utils.remote_files import RemotePath, as_place
 
 __all__ = ['pack_dataset']
 
 _MARK = '.packing'  # a run is at work, or was killed
 
 
-def pack_dataset(manifest: Manifest, key: Key | None, out: Path, shard_bytes: int = 2**28,
+def pack_dataset(manifest: Manifest, key: Key | None, out: str | Path | RemotePath,
+                 shard_bytes: int = 2**28,
                  progress: Callable[[int, int], None] = lambda done, total: None) -> Manifest:
     """Write ``manifest``'s data set to ``out`` as tar shards with a hash tree over their images.
 
@@ -34,7 +36,8 @@ def pack_dataset(manifest: Manifest, key: Key | None, out: Path, shard_bytes: in
     Args:
         manifest (Manifest): Of a set that is not packed.
         key (Key, optional): That signed it; needed where it is signed.
-        out (Path): An empty folder, one of a killed run, or none.
+        out (str | Path | RemotePath): An empty folder, one of a killed run, or none; or the URL of
+            one in a store, which gets one shard after the other and the manifest last.
         shard_bytes (int): A shard ends with the image that makes it larger.
         progress (Callable): Called with the images done and their total.
 
@@ -42,10 +45,9 @@ def pack_dataset(manifest: Manifest, key: Key | None, out: Path, shard_bytes: in
         ManifestError: The set is not what was sealed, or the key another one.
         ValueError: It is packed already, needs the key, or ``out`` holds something else.
     """
+    out = as_place(out)
     _check(manifest, key, out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).touch()
-    shutil.rmtree(out / 'shards', ignore_errors=True)  # of a run that was killed
+    _begin(out)
     shards, lengths, leaves, names = [], array('Q'), bytearray(), []
     images = iter(manifest.images)
     with replace_file(out / ENTRIES, sync=True) as path, path.open('wb') as lines:
@@ -64,7 +66,7 @@ def pack_dataset(manifest: Manifest, key: Key | None, out: Path, shard_bytes: in
     return _finish(manifest, key, out, dict(count=len(names), root=root, shards=shards))
 
 
-def _check(manifest: Manifest, key: Key | None, out: Path) -> None:
+def _check(manifest: Manifest, key: Key | None, out: Path | RemotePath) -> None:
     if manifest.packed is not None:
         raise ValueError(f'{manifest.root} is packed already')
     if manifest.version < 4:
@@ -74,11 +76,39 @@ def _check(manifest: Manifest, key: Key | None, out: Path) -> None:
         raise ValueError(f'{manifest.root} is signed: packing needs the key, to sign it again')
     if key is not None:
         manifest.check_key(key)
-    if out.resolve() == manifest.root.resolve():
+    if isinstance(out, RemotePath) or isinstance(manifest.root, RemotePath):
+        same = out == manifest.root
+    else:
+        same = out.resolve() == manifest.root.resolve()
+    if same:
         raise ValueError('--out is the sealed data set itself: choose another one')
-    if (out / MANIFEST).exists() or (out.exists() and any(out.iterdir())
-                                     and not (out / _MARK).is_file()):
+    there = _listed(out)
+    if MANIFEST in there or (there and _MARK not in there):
         raise ValueError(f'{out} is not empty: choose another --out')
+
+
+def _listed(out: Path | RemotePath) -> Container[str]:
+    """What lies in ``out``."""
+    if not isinstance(out, RemotePath):
+        return {path.name for path in out.iterdir()} if out.exists() else set()
+    there = out.listing()
+    if there is None:
+        raise ValueError(f'{out} cannot be written to: pack into a folder and upload it, '
+                         f'{MANIFEST} last')
+    return there
+
+
+def _begin(out: Path | RemotePath) -> None:
+    """Say that a run is at work, and take away what a killed one has left."""
+    if isinstance(out, RemotePath):
+        (out / _MARK).write(b'packing\n')
+        for file in out.listing():
+            if file.startswith('shards/'):
+                (out / file).remove()
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).touch()
+    shutil.rmtree(out / 'shards', ignore_errors=True)
 
 
 class _Shard:
@@ -89,8 +119,8 @@ class _Shard:
         self.size, self.digest = 0, hashlib.sha256()
 
 
-def _write_shard(manifest: Manifest, images: Iterator[SealedImage], out: Path, number: int,
-                 shard_bytes: int) -> _Shard:
+def _write_shard(manifest: Manifest, images: Iterator[SealedImage],
+                 out: Path | RemotePath, number: int, shard_bytes: int) -> _Shard:
     shard, taken = _Shard(), []
 
     def contents() -> Iterator[tuple[str, bytes]]:
@@ -111,7 +141,7 @@ def _write_shard(manifest: Manifest, images: Iterator[SealedImage], out: Path, n
     return shard
 
 
-def _finish(manifest: Manifest, key: Key | None, out: Path, packed: dict) -> Manifest:
+def _finish(manifest: Manifest, key: Key | None, out: Path | RemotePath, packed: dict) -> Manifest:
     files = [shard_file(i) for i in range(len(packed['shards']))]
     for name, digest in ((ANNOTATIONS, manifest.annotations),
                          (SEALED_METADATA, manifest.sealed_metadata)):
@@ -125,6 +155,9 @@ def _finish(manifest: Manifest, key: Key | None, out: Path, packed: dict) -> Man
     done = replace(manifest, root=out, version=PACKED_VERSION, packed=packed,
                    images=EntryFile(out, packed['count'], packed['root'], lambda item: item))
     done.save(key)  # all that it lists is on the disk by now
-    for path in (*out.rglob('.tmp-*'), out / _MARK):
-        path.unlink(missing_ok=True)
+    if isinstance(out, RemotePath):
+        (out / _MARK).remove()
+    else:
+        for path in (*out.rglob('.tmp-*'), out / _MARK):
+            path.unlink(missing_ok=True)
     return Manifest.load(out)

@@ -45,7 +45,7 @@ def restore_dataset(manifest: Manifest, key: Key, out: Path,
     manifest.check_key(key)
     if out.exists() and any(out.iterdir()):
         raise ValueError(f'{out} is not empty: choose another --out')
-    if out.resolve().is_relative_to(manifest.root.resolve()):
+    if isinstance(manifest.root, Path) and out.resolve().is_relative_to(manifest.root.resolve()):
         raise ValueError(f'--out {out} lies in the sealed data set, which may be handed over: '
                          'choose one outside of it')
     for done, image in enumerate(manifest.images, 1):

@@ -20,6 +20,7 @@ from mmppvit.sealed.manifest import (
 )
 from mmppvit.sealed.pixels_only import extras_of, metadata_of
 from mmppvit.utils.printable import printable
+from mmppvit.utils.remote_files import RemotePath
 
 __all__ = ['Problem', 'VerifyReport', 'check_sealed', 'choose_subset', 'verify_sealed']
 
@@ -55,7 +56,7 @@ class VerifyReport:
     problems: list[Problem] = field(default_factory=list)
 
 
-def verify_sealed(root: Path, key: Key | None = None,
+def verify_sealed(root: str | Path | RemotePath, key: Key | None = None,
                   progress: Callable[[int, int], None] = lambda done, total: None
                   ) -> Iterator[Problem]:
     """Problems of the sealed data set ``root``, one sentence each; none if all is well.
@@ -71,13 +72,13 @@ def verify_sealed(root: Path, key: Key | None = None,
     yield from check_sealed(root, key, progress=progress).problems
 
 
-def check_sealed(root: Path, key: Key | None = None, *, name: str | None = None,
+def check_sealed(root: str | Path | RemotePath, key: Key | None = None, *, name: str | None = None,
                  role: str | None = None, at_least: int | None = None, subset: str | None = None,
                  progress: Callable[[int, int], None] = lambda done, total: None) -> VerifyReport:
     """As `verify_sealed`, and how much is still good.
 
     Args:
-        root (Path): The data set.
+        root (str | Path | RemotePath): The data set; a string may be a URL.
         key (Key, optional): That signed it.
         name, role, at_least: What is expected, see :meth:`Manifest.check_identity`.
         subset (str, optional): Images to look into, see `choose_subset`; of the others it is only
@@ -140,12 +141,20 @@ def choose_subset(text: str | None, count: int) -> Container[int]:
 
 def _unlisted_files(manifest: Manifest) -> Iterator[Problem]:
     listed = manifest.listed_files()
+    for file in _files_of(manifest):
+        if file not in listed:
+            yield Problem(file, f'{file}: is not part of the data set; it may be a plain image')
+
+
+def _files_of(manifest: Manifest) -> Iterator[str]:
+    """All files that are there, and links; of a web server nobody knows."""
+    if isinstance(manifest.root, RemotePath):
+        yield from sorted(manifest.listing or ())
+        return
     for folder, folders, files in os.walk(manifest.root):
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
         for name in sorted(files + links):
-            file = (Path(folder) / name).relative_to(manifest.root).as_posix()
-            if file not in listed:
-                yield Problem(file, f'{file}: is not part of the data set; it may be a plain image')
+            yield (Path(folder) / name).relative_to(manifest.root).as_posix()
 
 
 def _check_annotations(manifest: Manifest) -> Iterator[Problem]:
@@ -173,7 +182,8 @@ def _check_size(manifest: Manifest, image: SealedImage) -> Iterator[Problem]:
         return
     try:
         path = manifest.path(image)
-        if not path.is_file() or path.stat().st_size != image.bytes:
+        is_file = isinstance(path, RemotePath) or path.is_file()
+        if not is_file or manifest.size_of(image.file) != image.bytes:
             yield Problem(image.file, f'{image.file}: is missing or of another length')
     except OSError as err:
         yield Problem(image.file, f'{image.file}: {err}')

@@ -8,19 +8,27 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmppvit.utils.remote_files import RemotePath
+
 __all__ = ['replace_file', 'sync_files', 'sync_folder', 'write_atomic']
 
 
 @contextmanager
-def replace_file(path: str | Path, sync: bool = False) -> Iterator[Path]:
+def replace_file(path: str | Path | RemotePath, sync: bool = False) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place if the block ends well.
 
     Args:
-        path (str | Path): The file; its folder is made.
+        path (str | Path | RemotePath): The file; its folder is made. A file of a store is put
+            there from a temporary folder of this machine.
         sync (bool): Flush the content to disk before the file gets its name, and the name
             afterwards: when this returns, a machine that goes down keeps the new file, and at
             any moment before it keeps the old or the new one. It costs two waits per file.
     """
+    if isinstance(path, RemotePath):
+        with tempfile.TemporaryDirectory(prefix='mmppvit-') as folder:
+            yield Path(folder) / 'file'
+            path.upload(Path(folder) / 'file')
+        return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix='.tmp-', dir=path.parent)
@@ -38,22 +46,27 @@ def replace_file(path: str | Path, sync: bool = False) -> Iterator[Path]:
         sync_folder(path.parent)
 
 
-def write_atomic(path: str | Path, content: bytes, sync: bool = False) -> None:
+def write_atomic(path: str | Path | RemotePath, content: bytes, sync: bool = False) -> None:
     """Write ``path``, which then has all of ``content`` or is as it was; as `replace_file`."""
+    if isinstance(path, RemotePath):
+        path.write(content)
+        return
     with replace_file(path, sync) as temporary:
         temporary.write_bytes(content)
 
 
-def sync_files(root: Path, files: Iterable[str]) -> None:
+def sync_files(root: Path | RemotePath, files: Iterable[str]) -> None:
     """Flush ``files`` below ``root`` to disk, then the folders on their way, ``root`` last.
 
     Args:
-        root (Path): A folder.
+        root (Path | RemotePath): A folder; a store keeps what it has taken.
         files (Iterable[str]): Relative to it.
 
     Raises:
         OSError: One is missing, or the disk reports that it was not written.
     """
+    if isinstance(root, RemotePath):
+        return
     folders = {root}
     for file in files:
         path = root / file

@@ -11,7 +11,8 @@ EXTRAS = dict(
     pycocotools='mmdet', safetensors='mmdet', mmcv='mmdet,lite', skimage='attacks',
     scipy='attacks', jinja2='attacks', matplotlib='attacks', onnx='onnx', onnxruntime='onnx',
     grpc='two-party', supervision='formats', rapidocr_onnxruntime='judges', rapidfuzz='judges',
-    sklearn='attacks', dlib='judges', face_recognition_models='judges')
+    sklearn='attacks', dlib='judges', face_recognition_models='judges',
+    fsspec='remote', s3fs='remote')
 
 
 class UserError(ValueError):

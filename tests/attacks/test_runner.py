@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from mmppvit.attacks import runner
-from mmppvit.attacks.runner import AttackSettings, load_reconstructions, run_attacks
+from mmppvit.attacks.runner import (
+    AttackSettings,
+    extrapolated,
+    load_reconstructions,
+    run_attacks,
+)
 from tests.attacks.failing import FAILING, Greedy, Honest, Known, Slow
 
 
@@ -135,6 +140,14 @@ def test_what_has_no_meaning_is_not_run(sealed, tmp_path):
 def test_settings_out_of_range(name, value):
     with pytest.raises(ValueError, match=name.replace('_', ' ')):
         AttackSettings('sealed', 'plain', **{name: value})
+
+
+def test_curves_are_followed_by_power_laws():
+    assert extrapolated([(t, 3 * t**-.5) for t in (10, 20, 40)], 100) == pytest.approx(
+        3 * 4000**-.5)
+    assert extrapolated([(10, 1.), (20, 2.)], 10) == 2.  # more time does no harm
+    assert extrapolated([(10, 1.)], 10) is None
+    assert extrapolated([(10, 1.), (20, 0.)], 10) is None
 
 
 @pytest.mark.parametrize(('longest', 'errors', 'seconds'), [

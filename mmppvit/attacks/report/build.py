@@ -17,7 +17,13 @@ from mmppvit.attacks.judges.regions import RegionJudge
 from mmppvit.attacks.report.handout import handout
 from mmppvit.attacks.report.page import ImageRow
 from mmppvit.attacks.report.verdict import verdict
-from mmppvit.attacks.runner import AttackResult, AttackSettings, has_settled
+from mmppvit.attacks.runner import (
+    FURTHER,
+    AttackResult,
+    AttackSettings,
+    extrapolated,
+    has_settled,
+)
 from mmppvit.attacks.scoring.image_metrics import ssim
 from mmppvit.attacks.scoring.scores import COLUMNS, as_it_is, mean_image, score_reconstructions
 from mmppvit.encryption import Scheme
@@ -30,7 +36,7 @@ NOT_TESTED = [
     'Attackers with more time, more images or better networks than these. A figure here is a '
     'floor of what leaks, not a bound.',
     'What boxes, labels, file names, image sizes and the outputs of a detector say: they are in '
-    'the clear, whatever the images look like.',
+    'the clear, whatever the images look like. `mmppvit attack-boxes` tells what boxes add.',
     'Recognition of people or places by someone who knows them.',
     'Theft of the key, or of the plain images.',
     'What gradients or weights of a model that trains on these images say about them.',
@@ -100,7 +106,8 @@ def _row(result: AttackResult, metrics: dict, untouched: Mapping, columns: Seque
              and column['key'] in untouched['metrics']
              and _shown(metrics, column) < _shown(untouched['metrics'], column)]
     settled = has_settled(result.curve) if len(result.curve) > 1 else None
-    return {**asdict(result), 'settled': settled, 'metrics': metrics, 'bound': False,
+    return {**asdict(result), 'settled': settled,
+            'extrapolated': extrapolated(result.curve, FURTHER), 'metrics': metrics, 'bound': False,
             'below_as_it_is': below}
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mmppvit.attacks.runner import has_settled
+from mmppvit.attacks.runner import FURTHER, extrapolated, has_settled
 
 __all__ = ['LEAST_AP', 'verdict']
 
@@ -155,10 +155,17 @@ def _learning(rows: Sequence[Mapping]) -> list[str]:
                           f'{1 - curve[-1][1] / curve[-2][1]:.0%})'
                           for name, curve in unfinished.items())
         said.append(f'Still learning when the time was up: {gains}. With more time they get '
-                    'further.')
+                    f'further{_further(unfinished)}.')
     if once:
         said.append(f'Whether more time helps was not tried for {", ".join(once)}: --longest does.')
     return said
+
+
+def _further(curves: Mapping[str, Sequence]) -> str:
+    ends = {name: extrapolated(curve, FURTHER) for name, curve in curves.items()}
+    said = [f'{name} from {curves[name][-1][1]:.3f} to {end:.3f} at best'
+            for name, end in ends.items() if end is not None]
+    return f': by {FURTHER} times the time {", ".join(said)}' if said else ''
 
 
 def _known_scene(rows: Sequence[Mapping]) -> list[str]:

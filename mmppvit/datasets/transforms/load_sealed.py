@@ -14,37 +14,54 @@ from mmdet.structures.bbox import autocast_box_type
 from mmppvit.datasets.transforms.shuffle_transforms import load_key
 from mmppvit.encryption import Key
 from mmppvit.sealed import MANIFEST, Manifest, ManifestError, SealedImage
+from mmppvit.utils.remote_files import RemotePath, as_place, is_url
 
 __all__ = ['LoadSealedAnnotations', 'LoadSealedImage', 'PackSealedInputs', 'ReadSeal',
            'open_manifest']
 
 
-def open_manifest(root: str | Path) -> Manifest:
+def open_manifest(root: str | Path | RemotePath, backend_args: dict | None = None) -> Manifest:
     """The manifest of a folder, read once as long as it does not change.
+
+    Args:
+        root (str | Path | RemotePath): The folder, or its URL.
+        backend_args (dict, optional): MMEngine's, of the backend 'fsspec'.
 
     Raises:
         ManifestError: There is none, or it is not valid.
     """
-    path = os.path.join(root, MANIFEST)
+    root = as_place(root, backend_args)
+    path = root / MANIFEST
     try:
+        if isinstance(path, RemotePath):
+            return _open_manifest(root, path.state())
         status = os.stat(path)
     except OSError:
         return Manifest.load(root)  # says what is wrong
-    return _open_manifest(str(root), status.st_mtime_ns, status.st_size)
+    return _open_manifest(root, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=16)
-def _open_manifest(root: str, *_) -> Manifest:
+def _open_manifest(root: Path | RemotePath, *_) -> Manifest:
     return Manifest.load(root)
 
 
 @lru_cache(maxsize=64)
-def _find_root(folder: str) -> str:
-    for parent in (Path(folder), *Path(folder).parents):
-        if (parent / MANIFEST).is_file():
-            return str(parent)
+def _find_root(folder: Path | RemotePath) -> Path | RemotePath:
+    for parent in (folder, *folder.parents):
+        if _is_file(parent / MANIFEST):
+            return parent
     raise ManifestError(f'{folder} and the folders above have no {MANIFEST}: it is not part of a '
                         'sealed data set')
+
+
+def _is_file(path: Path | RemotePath) -> bool:
+    if not isinstance(path, RemotePath):
+        return path.is_file()
+    try:
+        return path.size() > 0
+    except OSError:
+        return False
 
 
 @TRANSFORMS.register_module()
@@ -74,6 +91,8 @@ class LoadSealedImage(BaseTransform):
     Args:
         key_file (str, optional): Needed for shuffled images. If it is given, the manifest has to
             be signed by it, whatever the scheme.
+        backend_args (dict, optional): ``dict(backend='fsspec', ...)`` with fsspec's storage options
+            for images of a store; default: those of the data set.
 
     Raises:
         ManifestError: The file is not what was sealed, or there is no manifest, key, or right key.
@@ -81,9 +100,11 @@ class LoadSealedImage(BaseTransform):
 
     reads_sealed = True
 
-    def __init__(self, key_file: str | None = None) -> None:
+    def __init__(self, key_file: str | None = None, backend_args: dict | None = None) -> None:
         self.key = None if key_file is None else load_key(key_file)
+        self.backend_args = backend_args
         self._checked: Manifest | None = None
+        self._remote: dict[str, Manifest] = {}
 
     def check(self, manifest: Manifest) -> Key | None:
         """The key for the images of ``manifest``.
@@ -92,6 +113,8 @@ class LoadSealedImage(BaseTransform):
             ManifestError: Its images are shuffled and there is no key, or there is one that did
                 not sign it.
         """
+        if isinstance(manifest.root, RemotePath):
+            self._remote[manifest.root.url] = manifest
         if self.key is not None and manifest is not self._checked:
             manifest.check_key(self.key)  # a key that is given means a manifest that it signed
             self._checked = manifest
@@ -112,10 +135,9 @@ class LoadSealedImage(BaseTransform):
         if not results.get('img_path'):
             raise ValueError(f'{type(self).__name__} needs the path of a sealed file: of an array '
                              'nobody can tell what was sealed')
-        path = os.path.abspath(results['img_path'])
-        manifest = open_manifest(_find_root(os.path.dirname(path)))
+        manifest, name = self._found(results['img_path'])
         key = self.check(manifest)
-        image = _entry(manifest, path)
+        image = _entry(manifest, name)
         img = manifest.decode(image)
         scheme, shape = manifest.scheme, img.shape
         factor = tuple(scale / scheme.grid for scale in image.scale_factor)
@@ -128,6 +150,19 @@ class LoadSealedImage(BaseTransform):
             results['patch_order'] = scheme.order(key, image.file, bytes.fromhex(image.nonce),
                                                   shape)
         return results
+
+    def _found(self, path: str) -> tuple[Manifest, str]:
+        """The manifest of the image at ``path``, and the image's name in it."""
+        if not is_url(path):
+            path = os.path.abspath(path)
+            manifest = open_manifest(_find_root(Path(path).parent))
+            return manifest, Path(path).relative_to(os.path.abspath(manifest.root)).as_posix()
+        for root, manifest in self._remote.items():  # a store is not asked for each image
+            if path.startswith(f'{root}/'):
+                return manifest, path[len(root) + 1:]
+        root = _find_root(as_place(path, self.backend_args).parents[0])
+        self._remote[root.url] = open_manifest(root)
+        return self._remote[root.url], path[len(root.url) + 1:]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(key={self.key and self.key.fingerprint})'
@@ -152,8 +187,7 @@ class ReadSeal(LoadSealedImage):
         return results
 
 
-def _entry(manifest: Manifest, path: str) -> SealedImage:
-    name = Path(path).relative_to(os.path.abspath(manifest.root)).as_posix()
+def _entry(manifest: Manifest, name: str) -> SealedImage:
     if name not in manifest.by_file:
         raise ManifestError(f'{name} is not an image of the sealed data set {manifest.root}')
     return manifest.by_file[name]
