@@ -18,6 +18,7 @@ mmppvit seal --img-dir images --ann boxes.json --out sealed/train \\
 mmppvit seal --img-dir images --out sealed --scheme mix            # a folder without annotations
 mmppvit seal --from yolo --img-dir train/images --ann data.yaml --out sealed --scheme mix
 mmppvit seal ... --resume                                          # after an interruption
+mmppvit seal ... --update --remove                                 # other images than before
 mmppvit seal ... --dry-run                                         # check, write nothing
 """
 
@@ -71,6 +72,11 @@ mmppvit seal ... --dry-run                                         # check, writ
               help='Seal the i-th of n parts, counted from 0; the last to finish writes the '
               'manifest.')
 @click.option('--resume', is_flag=True, help='Go on with an interrupted run.')
+@click.option('--update', is_flag=True, help='The finished set in --out gets the images that '
+              '--ann or --img-dir has now: new and changed ones are sealed. Until all is done it '
+              'stays as it was; the same command goes on after an interruption.')
+@click.option('--remove', is_flag=True, help='With --update: take out images that are no longer '
+              'there, which is refused otherwise.')
 @click.option('--name', default=None, help='What the data set is called, signed with the key; '
               'default: the name of --out.')
 @click.option('--role', default='', help='What it is for, such as train; signed as well.')
@@ -97,18 +103,22 @@ def command(source_format: str, img_dir: Path, ann: Path | None, **options) -> i
         return _seal(img_dir=img_dir, ann=path, **options)
 
 
-def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, **options) -> int:
+def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, update: bool, remove: bool,
+          **options) -> int:
     from mmppvit.cli.console import progress_bar
     from mmppvit.sealed import seal_dataset
     from mmppvit.sealed.dry_run import plan_sealing
+    if remove and not update:
+        raise click.UsageError('--remove takes images out of a finished set: give --update as well')
     job = make_job(**options)
     if dry_run:
         with progress_bar('Checking') as progress:
-            plan = plan_sealing(job, resume, progress)
+            plan = plan_sealing(job, resume, progress, update=update, remove=remove)
         click.echo(as_text(job, plan) if as_json else describe_plan(job, plan))
         return int(bool(plan.problems))
     with progress_bar('Sealing') as progress:
-        report = seal_dataset(job, resume, num_workers, progress)
+        report = seal_dataset(job, resume, num_workers, progress, update=update,
+                              remove=remove)
     click.echo(as_text(job, report) if as_json else describe(job, report))
     return int(bool(report.skipped))
 
@@ -153,7 +163,8 @@ def as_text(job, result) -> str:
 
 def describe(job, report) -> str:
     lines = [f'{job.out}: {report.written} files written, {report.kept} kept from before, '
-             f'{len(report.skipped)} images skipped']
+             f'{len(report.skipped)} images skipped'
+             + (f', {len(report.removed)} removed' if report.removed else '')]
     lines += [f'  skipped {printable(name)}: {printable(reason)}'
               for name, reason in report.skipped]
     lines += [f'  warning: {printable(text)}' for text in report.warnings]
@@ -173,5 +184,10 @@ def describe(job, report) -> str:
 def describe_plan(job, plan) -> str:
     lines = [f'{job.out}: {plan.images} images would give {plan.files} files, '
              f'{len(plan.problems)} would be skipped; nothing was written']
+    if plan.added or plan.changed or plan.removed:
+        lines.append(f'  of the set {len(plan.added)} added, {len(plan.changed)} sealed again, '
+                     f'{len(plan.removed)} removed')
+        lines += [f'  {what} {printable(name)}' for what in ('added', 'changed', 'removed')
+                  for name in getattr(plan, what)]
     lines += [f'  {printable(name)}: {printable(reason)}' for name, reason in plan.problems]
     return '\n'.join(lines + [f'  {printable(remark)}' for remark in plan.remarks])

@@ -164,7 +164,8 @@ class SealReport:
     json, for what they may tell. ``warnings``: what weakens the protection of this very set, or
     loses much of its images. ``clipped``: share of the values that a gain pushed to 0 or 255, of
     the images sealed now; None without a gain.
-    ``remarks``: what was corrected, or taken though it is not as usual.
+    ``remarks``: what was corrected, or taken though it is not as usual. ``removed``: images that
+    the set had before and has no more.
     """
     written: int = 0
     kept: int = 0
@@ -173,4 +174,5 @@ class SealReport:
     dropped_fields: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     clipped: float | None = None

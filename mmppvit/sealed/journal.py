@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -55,14 +55,16 @@ class Journal:
             an earlier state is not taken for one of this.
         old_job (str): What versions before 4 would write for ``job``; their lines have no MAC, so
             that their images are sealed again.
+        place (Callable): Where a sealed file lies, relative to ``out``.
     """
 
     def __init__(self, out: Path, shard: tuple[int, int], job: str, key: Key | None = None,
-                 base: int = 0, old_job: str = '') -> None:
+                 base: int = 0, old_job: str = '',
+                 place: Callable[[str], str] = lambda file: file) -> None:
         self.path = out / WORK / 'shard-{}-of-{}.jsonl'.format(*shard)
         self.out = out
         self._head = dict(job=job, base=base)
-        self._old_job = old_job
+        self._old_job, self._place = old_job, place
         self._key = key
         self._context = job.encode(), '{}/{}'.format(*shard).encode(), str(base).encode()
         self._file: TextIO | None = None
@@ -101,6 +103,14 @@ class Journal:
                     RecursionError):  # cut short, or lost in a crash: that image is sealed again
                 continue
         return progress
+
+    def is_of_job(self) -> bool:
+        """Whether there is no journal, or it can be gone on with."""
+        try:
+            self._lines()
+        except ValueError:
+            return False
+        return True
 
     def check_job(self) -> None:
         """Raise ValueError if there is a journal and it is of another job."""
@@ -167,7 +177,7 @@ class Journal:
 
     def finish(self) -> None:
         """Note that this part is through, once all of its files are on the disk."""
-        sync_files(self.out, self._sealed)
+        sync_files(self.out, map(self._place, self._sealed))
         self._write(self._signed(dict(done=True)))
         os.fsync(self._file.fileno())
         self._file.close()

@@ -1,4 +1,4 @@
-"""What a resumed run may keep of what it finds: only what is authentic, whole and still fits.
+"""What a run that goes on may keep of what it finds: only what is authentic, whole and still fits.
 
 With a key, entries of the manifest are authentic by its signature and those of journals by the MAC
 of their line. Without one nothing is: every image is sealed again, and a file that has the very
@@ -7,17 +7,20 @@ bytes is left as it is.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmppvit.annotations.image_names import plain_path
 from mmppvit.sealed.entries import ManifestError, SealedImage, image_folder
 from mmppvit.sealed.image_files import path_within
 from mmppvit.sealed.job import SealJob
-from mmppvit.sealed.journal import WORK, Journal
+from mmppvit.sealed.journal import WORK, Journal, locked
 from mmppvit.sealed.manifest import MANIFEST, Manifest
+from mmppvit.sealed.pseudonyms import name_of
 from mmppvit.sealed.sources import Source, output_names, read_sources, sealed_annotations
+from mmppvit.sealed.staging import NEXT, is_committed, place_of, put_in_place
 from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['Plan', 'kept_files', 'make_plan']
@@ -33,7 +36,11 @@ class Plan:
         names (Sequence[str]): Of their sealed files, below the folder of a scale.
         asked (str): What names the job.
         old (str): What versions before 4 would name it.
-        finished (Manifest, optional): Of a finished set, authenticated if there is a key.
+        finished (Manifest, optional): Of a finished set, authenticated if there is a key. What
+            changes is staged then, see :mod:`mmppvit.sealed.staging`.
+        update (bool): Whether images may come and change.
+        remove (bool): Whether they may go.
+        absent (list): Plain images that are not there, of which the sealed files are kept.
     """
     job: SealJob
     sources: Sequence[Source]
@@ -41,20 +48,42 @@ class Plan:
     asked: str
     old: str
     finished: Manifest | None = None
+    update: bool = False
+    remove: bool = False
+    absent: list[str] = field(default_factory=list)
+
+    @property
+    def target(self) -> Path:
+        """The folder that new files are written to."""
+        return self.job.out if self.finished is None else self.job.out / NEXT
+
+    def place(self, file: str) -> str:
+        """Where the newest ``file`` lies, relative to the output folder."""
+        return file if self.finished is None else place_of(self.job.out, file)
+
+    def gone(self) -> list[str]:
+        """Names of images of the finished set that are no sources any more."""
+        publics = {self.job.public_name(source.name) for source in self.sources}
+        return sorted({image.source for image in self.finished.images} - publics)
 
     def journal(self, part: int) -> Journal:
         """Of part ``part`` of as many as the job has."""
         base = 0 if self.finished is None else self.finished.counter
         return Journal(self.job.out, (part, self.job.shard[1]), self.asked, self.job.key, base,
-                       self.old)
+                       self.old, self.place)
 
 
-def make_plan(job: SealJob, resume: bool) -> Plan:
+def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = False,
+              look_only: bool = False) -> Plan:
     """Read what is to be sealed, look at the output folder, and refuse what is not this job's.
 
     Args:
         job (SealJob): What was asked for.
         resume (bool): Whether there may be anything in the output folder.
+        update (bool): Whether it has to be a finished set, of these or other images.
+        remove (bool): Whether images may be taken out of it.
+        look_only (bool): Change nothing; else a state that a killed run completed is put in place,
+            and what is left of another update is removed.
 
     Raises:
         FileNotFoundError: There is no such folder or json.
@@ -65,27 +94,103 @@ def make_plan(job: SealJob, resume: bool) -> Plan:
     sources, annotations = read_sources(job.img_dir, job.ann_file)
     kept = None if job.ann_file is None else sealed_annotations(
         job.ann_file, {source.in_json: source.name for source in sources})[0]
+    if (resume or update) and is_committed(job.out):
+        if look_only:
+            raise ValueError(f'{job.out} has a new state that is complete and not in place: '
+                             '--resume or --update without --dry-run puts it there first')
+        put_in_place(job.out, job.key)
     plan = Plan(job, sources, _output_names(job, sources), job.digest(sources, kept),
-                job.old_digest(sources, annotations))
+                job.old_digest(sources, annotations), update=update, remove=remove)
+    if update and not (job.out / MANIFEST).is_file():
+        raise ValueError(f'{job.out} is no finished data set to update: seal it without --update'
+                         + (', and with --resume' if (job.out / WORK).is_dir() else ''))
     if not job.out.exists() or not any(job.out.iterdir()):
         return plan
     finished = (job.out / MANIFEST).exists()
-    _check_folder(job, finished, resume)
+    if not update:
+        _check_folder(job, finished, resume)
     if finished:
         plan.finished = manifest = _authentic(job)
         if manifest.packed is not None:
-            raise ValueError(f'{job.out} is packed into shards, so it cannot be resumed: resume '
-                             'the folder that it was packed from, or seal into another --out')
+            doing = 'update' if update else 'resume'
+            raise ValueError(f'{job.out} is packed into shards, so it cannot be {doing}d: {doing} '
+                             'the folder that it was packed from'
+                             + (' and pack it again' if update else '')
+                             + ', or seal into another --out')
         # All images are padded as the first ones were, also of a set that an older version began.
         if job.padding is None or manifest.version < 4:
             plan.job = replace(job, padding=manifest.padding)
         plan.asked = plan.job.digest(sources, kept)
-        if manifest.job != (plan.old if manifest.version < 4 else plan.asked):
+        if update:
+            _check_update(plan)
+        elif manifest.job != (plan.old if manifest.version < 4 else plan.asked):
             raise ValueError(f'{job.out} was sealed from other images or with other options, so it '
-                             'cannot be resumed with these: choose another --out')
-    for part in range(job.shard[1]):  # also those of other shards
-        plan.journal(part).check_job()
+                             'cannot be resumed with these: choose another --out, or '
+                             '--update it')
+    if update and not look_only:
+        _forget_others(plan)
+    if not update:
+        for part in range(job.shard[1]):  # also those of other shards
+            plan.journal(part).check_job()
     return plan
+
+
+def _check_update(plan: Plan) -> None:
+    """Refuse to seal some images of a set in another way, and to take some out unasked."""
+    job, before = plan.job, plan.finished
+    if before.version < 4:
+        raise ValueError(f'{job.out} has a manifest of version {before.version}, which cannot be '
+                         'updated: seal it again')
+    hidden = before.sealed_metadata is not None
+    given = dict(scheme=job.scheme, scale=list(job.scales), format=job.image_format,
+                 name=job.name, role=job.role)
+    found = dict(scheme=before.scheme, scale=before.scales, format=before.image_format,
+                 name=before.name, role=before.role)
+    given |= {'padding': job.border, 'seal-metadata': job.seal_metadata,
+              'pseudonyms': job.hides_names}
+    found |= {'padding': before.padding, 'seal-metadata': hidden,
+              'pseudonyms': hidden or _has_pseudonyms(job, before)}
+    other = [f'--{name} {found[name]}' for name in given if given[name] != found[name]]
+    if other:
+        raise ValueError(f'{job.out} was sealed with {", ".join(other)}: give the same options to '
+                         'update it, or choose another --out')
+    gone = plan.gone()
+    if gone and not plan.remove:
+        raise ValueError(f'{len(gone)} images of {job.out} are not among the plain ones, e.g. '
+                         f'{gone[0]!r:.80}: --remove takes them out of the set')
+
+
+def _has_pseudonyms(job: SealJob, before: Manifest) -> bool:
+    if job.key is None or not before.images:
+        return False
+    try:
+        name_of(job.key, before.images[0].source, before.name, before.role)
+    except ValueError:
+        return False
+    return True
+
+
+def _forget_others(plan: Plan) -> None:
+    """Remove what is left of another update, or of a resumed run; this one starts afresh.
+
+    Raises:
+        ValueError: It is still at work.
+    """
+    job, work = plan.job, plan.job.out / WORK
+    if work.is_symlink():
+        raise ValueError(f'{work} is a link: remove it')
+    own = {plan.journal(part).path: plan.journal(part) for part in range(job.shard[1])}
+    others = [path for path in work.glob('shard-*.jsonl')
+              if path not in own or not own[path].is_of_job()]
+    for path in others:
+        try:
+            with locked(path.with_suffix('.lock'), wait=False):
+                path.unlink(missing_ok=True)
+        except OSError:
+            raise ValueError(f'another process is sealing {job.out} with other images or options: '
+                             'wait for it') from None
+    if others:
+        shutil.rmtree(job.out / NEXT, ignore_errors=True)
 
 
 def _output_names(job: SealJob, sources: Sequence[Source]) -> list[str]:
@@ -138,8 +243,7 @@ def kept_files(plan: Plan, mine: range) -> dict[int, list[SealedImage]]:
     job = plan.job
     known.update(plan.journal(job.shard[0]).read(job.scheme, job.scales).files)
     old = plan.finished is not None and plan.finished.version < 4
-    return {i: known[i] for i in mine if i in known
-            and _fits(job, plan.sources[i], plan.names[i], known[i], old)}
+    return {i: known[i] for i in mine if i in known and _fits(plan, i, known[i], old)}
 
 
 def _of_manifest(plan: Plan) -> dict[int, list[SealedImage]]:
@@ -152,7 +256,8 @@ def _of_manifest(plan: Plan) -> dict[int, list[SealedImage]]:
     return {publics[name]: images for name, images in by_source.items() if name in publics}
 
 
-def _fits(job: SealJob, source: Source, name: str, files: list[SealedImage], old: bool) -> bool:
+def _fits(plan: Plan, index: int, files: list[SealedImage], old: bool) -> bool:
+    job, source, name = plan.job, plan.sources[index], plan.names[index]
     expected = [f'{image_folder(job.scales, i)}/{name}' for i in range(len(job.scales))]
     public = job.public_name(source.name)
     if [image.file for image in files] != expected or \
@@ -160,16 +265,28 @@ def _fits(job: SealJob, source: Source, name: str, files: list[SealedImage], old
         return False
     try:
         if not old:
-            plain = read_regular(plain_path(job.img_dir, source.name))
-            mac = job.plain_mac(source.name, plain)
             # One that was kept from an older version has none.
-            if any(image.plain_mac not in (mac, '') for image in files):
+            macs = {_plain_mac(plan, source), ''}
+            if None not in macs and any(image.plain_mac not in macs for image in files):
                 return False
-        return all(_is_whole(job.out, image) for image in files)
+            if None in macs and all(_is_whole(plan, image) for image in files):
+                plan.absent.append(source.name)
+        return all(_is_whole(plan, image) for image in files)
     except OSError:
         return False
 
 
-def _is_whole(out: Path, image: SealedImage) -> bool:
-    content = read_regular(path_within(out, image.file))
+def _plain_mac(plan: Plan, source: Source) -> str | None:
+    """None where the plain image of a set that is updated is not there: it is not needed."""
+    try:
+        content = read_regular(plain_path(plan.job.img_dir, source.name))
+    except FileNotFoundError:
+        if not plan.update:
+            raise
+        return None
+    return plan.job.plain_mac(source.name, content)
+
+
+def _is_whole(plan: Plan, image: SealedImage) -> bool:
+    content = read_regular(path_within(plan.job.out, plan.place(image.file)))
     return len(content) == image.bytes and hashlib.sha256(content).hexdigest() == image.sha256

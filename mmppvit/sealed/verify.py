@@ -12,6 +12,7 @@ from pathlib import Path
 from mmppvit.encryption import Key
 from mmppvit.sealed.check_shards import check_shards
 from mmppvit.sealed.image_files import declared_size, decode_image
+from mmppvit.sealed.journal import WORK
 from mmppvit.sealed.manifest import (
     ANNOTATIONS,
     Manifest,
@@ -141,9 +142,15 @@ def choose_subset(text: str | None, count: int) -> Container[int]:
 
 def _unlisted_files(manifest: Manifest) -> Iterator[Problem]:
     listed = manifest.listed_files()
+    at_work = False
     for file in _files_of(manifest):
-        if file not in listed:
+        if file.startswith(f'{WORK}/'):
+            at_work = True
+        elif file not in listed:
             yield Problem(file, f'{file}: is not part of the data set; it may be a plain image')
+    if at_work:
+        yield Problem(WORK, f'{WORK}: a run that seals is at work or was interrupted; --resume or '
+                      '--update with the same options goes on with it')
 
 
 def _files_of(manifest: Manifest) -> Iterator[str]:

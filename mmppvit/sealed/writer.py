@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
@@ -32,6 +31,7 @@ from mmppvit.sealed.resume import Plan, kept_files, make_plan
 from mmppvit.sealed.sealed_metadata import seal_metadata
 from mmppvit.sealed.source_reader import SourceReader, input_remarks
 from mmppvit.sealed.sources import Source, sealed_annotations
+from mmppvit.sealed.staging import commit, put_in_place, remove_leftovers
 from mmppvit.sealed.weakening import LookAlikes, joined_sets, look_of
 from mmppvit.utils.atomic import write_atomic
 from mmppvit.utils.regular_files import read_regular
@@ -99,7 +99,8 @@ def _whole_patches(size: tuple[int, int], patch_size: int) -> tuple[int, int]:
 
 
 def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
-                 progress: Callable[[int, int], None] = lambda done, total: None) -> SealReport:
+                 progress: Callable[[int, int], None] = lambda done, total: None, *,
+                 update: bool = False, remove: bool = False) -> SealReport:
     """Seal all images of ``job``'s shard; the last shard to finish writes the manifest.
 
     Args:
@@ -108,28 +109,37 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
             :mod:`mmppvit.sealed.resume` for what is kept.
         num_workers (int): Processes; 0 works in this one.
         progress (Callable): Called with the images done and their total, whenever that changes.
+        update (bool): The finished set in the output folder gets the images that the job has now:
+            new ones, and changed ones sealed again. Until all is done and on the disk, it stays as
+            it was; an interrupted update goes on.
+        remove (bool): An update takes out images that the job has no more.
 
     Raises:
         FileNotFoundError: There is no such folder or json.
-        ValueError: The output holds something else, or another run is at work on it.
+        ValueError: An update would take images out unasked, or has other options than the set. The
+            output holds something else, or another run is at work on it.
         ManifestError: A finished set that is to be resumed was not signed by the job's key.
     """
-    plan = make_plan(job, resume)
+    plan = make_plan(job, resume, update, remove)
+    resume = resume or update
     job, sources, names = plan.job, plan.sources, plan.names
     report = SealReport(warnings=joined_sets(job, [source.name for source in sources]),
                         remarks=input_remarks(job.img_dir, job.ann_file))
     mine = range(job.shard[0], len(sources), job.shard[1])
-    if plan.finished is not None and job.shard[1] > 1:
+    if plan.finished is not None and job.shard[1] > 1 and plan.finished.job in (plan.asked,
+                                                                                plan.old):
         return _check_finished(plan, mine, report)
     problems = {}
     with plan.journal(job.shard[0]) as journal:
         done = kept_files(plan, mine) if resume else {}
+        if update:
+            _check_same_result(plan, done)
         report.kept = sum(len(files) for files in done.values())
         journal.start(done)
         progress(len(done), len(mine))
         todo = ((i, sources[i], names[i]) for i in mine if i not in done)
         looks, clipping = LookAlikes(job), Clipping(job.scheme)
-        for count, result in enumerate(_run(job, resume, todo, num_workers), 1):
+        for count, result in enumerate(_run(job, resume, plan, todo, num_workers), 1):
             journal.add(result.index, result.files, result.problem)
             report.written += len(result.files) - result.kept
             report.kept += result.kept
@@ -141,6 +151,9 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
                 problems[result.index] = result.problem
             progress(len(done) + count, len(mine))
         journal.finish()
+    if plan.absent:
+        report.remarks.append(f'{len(plan.absent)} plain images are not there, e.g. '
+                              f'{plan.absent[0]}: their sealed files stay as they are')
     report.warnings += [*looks.warnings(), *clipping.warnings()]
     report.clipped = clipping.share
     report.skipped = [(sources[i].name, problems[i]) for i in sorted(problems)]
@@ -158,6 +171,25 @@ def _check_finished(plan: Plan, mine: range, report: SealReport) -> SealReport:
                          '--shard repairs them'.format(*plan.job.shard))
     report.complete = True
     return report
+
+
+def _check_same_result(plan: Plan, done: dict[int, list[SealedImage]]) -> None:
+    """Seal an image that is kept once more: what does not show in a manifest may be another.
+
+    Raises:
+        ValueError: The result differs, by --window or by another version of OpenCV.
+    """
+    job, reader = plan.job, SourceReader(plan.job.img_dir, plan.job.ann_file, plan.job.window)
+    absent = set(plan.absent)
+    for i in (i for i in done if plan.sources[i].name not in absent):
+        plain = reader.read(plan.sources[i])
+        again = [image for image, _ in seal_image(plain.img, plain.content, plan.sources[i],
+                                                  plan.names[i], job)]
+        if [image.sha256 for image in again] != [image.sha256 for image in done[i]]:
+            raise ValueError(f'{plan.sources[i].name} would be sealed otherwise now than it was: '
+                             'give the --window that it was sealed with, or seal into another '
+                             '--out if this is another version of OpenCV')
+        return
 
 
 # --- the work ------------------------------------------------------------------------------------
@@ -179,12 +211,13 @@ class _Result(NamedTuple):
 _JOB: SealJob | None = None
 _READER: SourceReader | None = None
 _RESUME = False
+_PLACES: tuple[Path, ...] = ()  # where a sealed file may be: the first is written to
 
 
-def _start_process(job: SealJob, resume: bool) -> None:
+def _start_process(job: SealJob, resume: bool, places: tuple[Path, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to report
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _start_worker(job, resume)
+    _start_worker(job, resume, places)
 
 
 def _end_with_parent() -> None:
@@ -193,9 +226,9 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _start_worker(job: SealJob, resume: bool) -> None:
-    global _JOB, _READER, _RESUME
-    _JOB, _RESUME = job, resume
+def _start_worker(job: SealJob, resume: bool, places: tuple[Path, ...]) -> None:
+    global _JOB, _READER, _RESUME, _PLACES
+    _JOB, _RESUME, _PLACES = job, resume, places
     _READER = SourceReader(job.img_dir, job.ann_file, job.window)
     cv2.setNumThreads(1)  # one process a core does better than several threads each
 
@@ -220,7 +253,7 @@ def _seal_one(task: tuple[int, Source, str]) -> _Result:
             if _RESUME and _is_there(image, content):
                 kept += 1
             else:
-                write_atomic(path_within(_JOB.out, image.file), content)
+                write_atomic(path_within(_PLACES[0], image.file), content)
     except OSError as err:  # a full disk is not the image's fault: that error is raised
         if err.errno not in _FAULTS_OF_NAMES:
             raise
@@ -234,10 +267,15 @@ _FAULTS_OF_NAMES = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDI
 
 
 def _is_there(image: SealedImage, content: bytes) -> bool:
-    try:
-        return read_regular(path_within(_JOB.out, image.file), len(content)) == content
-    except OSError:
-        return False
+    """Whether the newest file of the name has the very bytes."""
+    for place in _PLACES:
+        try:
+            return read_regular(path_within(place, image.file), len(content)) == content
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return False
 
 
 def _reason(err: Exception, name: str) -> str:
@@ -252,16 +290,18 @@ def _reason(err: Exception, name: str) -> str:
     return re.sub(r"""(?<![\w.])(?:/|[A-Za-z]:\\)[^\s'",;:()]+""", '...', text)
 
 
-def _run(job: SealJob, resume: bool, tasks: Iterator, num_workers: int) -> Iterator[_Result]:
+def _run(job: SealJob, resume: bool, plan: Plan, tasks: Iterator, num_workers: int
+         ) -> Iterator[_Result]:
     """Results as they come; never more than a few images are under way."""
+    places = tuple(dict.fromkeys((plan.target, job.out)))
     if num_workers == 0:
-        _start_worker(job, resume)
+        _start_worker(job, resume, places)
         yield from map(_seal_one, tasks)
         return
     # Forked workers start at once. Where that is not safe they read the key from its file again.
     method = 'fork' if sys.platform == 'linux' else 'spawn'
     with ProcessPoolExecutor(num_workers, multiprocessing.get_context(method),
-                             _start_process, (job, resume)) as pool:
+                             _start_process, (job, resume, places)) as pool:
         try:
             pending = {pool.submit(_seal_one, task) for task in islice(tasks, 4 * num_workers)}
             while pending:
@@ -304,8 +344,9 @@ def _write_end(plan: Plan, report: SealReport, parts: list[Progress]) -> None:
     if not images:
         raise ValueError('no image could be sealed; the first reason: '
                          f'{sources[min(problems)].name}: {problems[min(problems)]}')
+    _check_nothing_is_lost(plan, images)
     manifest = Manifest(
-        root=job.out, scheme=job.scheme, image_format=job.image_format,
+        root=plan.target, scheme=job.scheme, image_format=job.image_format,
         scales=list(job.scales), job=plan.asked, images=images,
         key=job.key and dict(fingerprint=job.key.fingerprint, derivation=DERIVATIONS[-1]),
         skipped=[(job.public_name(sources[i].name), problems[i]) for i in sorted(problems)],
@@ -317,12 +358,29 @@ def _write_end(plan: Plan, report: SealReport, parts: list[Progress]) -> None:
     if job.seal_metadata:
         seal_metadata(manifest, content and json.loads(content), job.key)
     elif content is not None:
-        write_atomic(job.out / ANNOTATIONS, content, sync=True)
+        write_atomic(plan.target / ANNOTATIONS, content, sync=True)
         manifest.annotations = hashlib.sha256(content).hexdigest()
     manifest.counter = _counter(plan, manifest)
-    manifest.save(job.key)  # all that it lists is on the disk by now
-    _remove_leftovers(job.out)
+    # All that it lists is on the disk by now.
+    if plan.finished is None:
+        manifest.save(job.key)
+        remove_leftovers(job.out)
+    else:
+        commit(manifest, job.key, job.out, plan.finished)
+        put_in_place(job.out, job.key)
+        report.removed = sorted({image.source for image in plan.finished.images}
+                                - {image.source for image in images})
     report.complete = True
+
+
+def _check_nothing_is_lost(plan: Plan, images: list[SealedImage]) -> None:
+    if not plan.update or plan.remove:
+        return
+    lost = {image.source for image in plan.finished.images} - {image.source for image in images}
+    if lost:
+        raise ValueError(f'{len(lost)} images of {plan.job.out} cannot be sealed again, e.g. '
+                         f'{min(lost)!r:.80}; it stays as it is. Restore them and --update, or '
+                         '--remove takes them out')
 
 
 def _counter(plan: Plan, manifest: Manifest) -> int:
@@ -334,12 +392,3 @@ def _counter(plan: Plan, manifest: Manifest) -> int:
         getattr(before, name) == getattr(manifest, name)
         for name in ('images', 'skipped', 'annotations', 'sealed_metadata'))
     return max(plan.job.counter, before.counter + (not same))
-
-
-def _remove_leftovers(out: Path) -> None:
-    """Journals, and temporary files of runs that were killed."""
-    shutil.rmtree(out / WORK, ignore_errors=True)
-    for folder, _, files in os.walk(out):
-        for name in files:
-            if name.startswith('.tmp-') and not Path(name).suffix:  # an image may be called so
-                (Path(folder) / name).unlink(missing_ok=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-STEPS = ('os.fsync', 'os.replace', 'os.unlink', 'os.rmdir', 'os.chmod', 'pathlib.Path.write_bytes',
-         'pathlib.Path.mkdir', 'mmppvit.sealed.journal.Journal._write')
+STEPS = ('os.fsync', 'os.replace', 'os.link', 'os.unlink', 'os.rmdir', 'os.chmod',
+         'pathlib.Path.write_bytes', 'pathlib.Path.mkdir', 'mmppvit.sealed.journal.Journal._write')
 
 
 class Disk:
