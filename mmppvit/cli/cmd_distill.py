@@ -40,8 +40,8 @@ mmppvit distill --teacher vit.safetensors --images images --ann instances_train.
 @click.option('--start', type=PathType(), metavar='FILE',
               help="What the student starts from, e.g. an adapted file; default: the teacher's "
               'weights.')
-@click.option('--positions', type=click.Choice(['mean', 'none']), default='mean',
-              help="The teacher's positions in the student: their mean, the default, or none.")
+@click.option('--class-token/--no-class-token', default=True,
+              help='The student keeps the class token, which has no place; default on.')
 @click.option('--kernel', type=click.Choice(['pinv', 'bicubic']), default='pinv',
               help='How a kernel of another patch size is resampled; default pinv.')
 @click.option('--statistics', type=click.Choice(['imagenet', 'measured']), default='imagenet',

@@ -16,7 +16,7 @@ mmppvit probe --weights vit.safetensors adapted.safetensors --ann instances_test
 
 @click.command(cls=Command, examples=EXAMPLES)
 @click.option('--weights', cls=Many, type=PathType(), required=True, metavar='FILE...',
-              help='Checkpoints of ViTs or PEViTs, as --pretrained ones of a backbone.')
+              help='Checkpoints of ViTs or PEViTs.')
 @click.option('--ann', required=True, type=PathType(), help='COCO json.')
 @click.option('--img-dir', required=True, type=PathType(), help='Folder of its images.')
 @click.option('--test-ann', type=PathType(),
@@ -26,11 +26,11 @@ mmppvit probe --weights vit.safetensors adapted.safetensors --ann instances_test
               'mix+center. Patches stay in order: a position-free backbone cannot tell.')
 @click.option('--patch-size', 'patch_sizes', cls=Many, type=click.IntRange(1), default=(16, ),
               metavar='PIXELS...', help='Of the plain image; default 16.')
-@click.option('--positions', cls=Many, type=click.Choice(['kept', 'mean', 'none']),
-              default=('kept', 'none'), metavar='WHICH...',
-              help='kept, where the scheme keeps the order; mean, added to every patch alike; '
-              'none. Default: kept none.')
-@click.option('--no-positions', is_flag=True, help='The same as --positions none.')
+@click.option('--positions', cls=Many, type=click.Choice(['kept', 'class', 'none']),
+              default=('kept', 'class', 'none'), metavar='WHICH...',
+              help='kept, where the scheme keeps the order; class, the class token without '
+              'positions; none, neither. Default: all that a file can have.')
+@click.option('--no-positions', is_flag=True, help='The same as --positions class none.')
 @click.option('--kernel', 'kernels', cls=Many, type=click.Choice(['pinv', 'bicubic']),
               default=('pinv', ), metavar='HOW...',
               help='How kernels of another patch size are resampled; default pinv.')
@@ -69,7 +69,7 @@ def command(ann: Path, img_dir: Path, context: float, max_views: int, min_side: 
     views = ViewOptions(context=context, max_views=max_views, min_side=min_side,
                         min_per_class=min_per_class, background=background, seed=seed)
     job = ProbeJob(ann, img_dir, options=views,
-                   positions=('none', ) if no_positions else positions, **options)
+                   positions=('class', 'none') if no_positions else positions, **options)
 
     def show(result: ProbeResult) -> None:
         scores = ', '.join(f'{name} {score.accuracy:.3f} [{score.low:.3f}, {score.high:.3f}]'

@@ -23,6 +23,7 @@ from mmppvit.transfer.vit_features import (
     build_backbone,
     encrypt_views,
     measure_scale,
+    positions_of,
 )
 from mmppvit.utils.atomic import write_atomic
 
@@ -51,7 +52,7 @@ class DistillJob:
         trainable (str): See :func:`~mmppvit.transfer.distillation.trainable_names`.
         loss (str): See :func:`~mmppvit.transfer.distillation.token_loss`.
         start (Path, optional): Checkpoint that the student starts from; None: the teacher's.
-        positions (str): What becomes of the teacher's positions in the student, 'mean' or 'none'.
+        class_token (bool): The student keeps the class token, if the weights have one.
         kernel (str): How a kernel of another patch size is resampled.
         statistics (str): 'imagenet', or 'measured' on encrypted views.
         reference_encoding (bool): Of the student.
@@ -77,7 +78,7 @@ class DistillJob:
     trainable: str = 'all'
     loss: str = 'smooth-l1'
     start: Path | None = None
-    positions: str = 'mean'
+    class_token: bool = True
     kernel: str = 'pinv'
     statistics: str = 'imagenet'
     reference_encoding: bool = False
@@ -193,7 +194,8 @@ def _save(job: DistillJob, distiller: Distiller, losses: list[float]) -> None:
 def _student(job: DistillJob, teacher: dict[str, Tensor]):
     scheme = scheme_from_text(job.scheme, job.patch_size)
     state = teacher if job.start is None else read_state_dict(job.start)
-    positions = job.positions if job.start is None else 'none'
+    with_token = job.class_token and 'class' in positions_of(state)
+    positions = 'class' if with_token else 'none'
     return build_backbone(state, job.patch_size, scheme.grid if scheme else 1, positions,
                           job.kernel, job.seed, job.num_heads, job.reference_encoding)
 
@@ -230,6 +232,7 @@ def _config(job: DistillJob, student, state: dict[str, Tensor], scale: PixelScal
         backbone=dict(
             type='PEViT', arch=name_of(arch_of(state, job.num_heads)), patch_size=job.patch_size,
             grid=student.patch_embed.grid, reference_encoding=job.reference_encoding,
+            class_token=student.cls_token is not None,
             init_cfg=dict(type='Pretrained', checkpoint=str(job.out))),
         data_preprocessor=dict(mean=[round(x, 3) for x in scale.mean],
                                std=[round(x, 3) for x in scale.std], bgr_to_rgb=True))

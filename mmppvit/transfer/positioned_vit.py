@@ -10,25 +10,13 @@ from torch import Tensor, nn
 
 from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
 from mmppvit.models.checkpoints.layouts import guess_source, read_vit, strip_wrappers
+from mmppvit.models.checkpoints.positions import split_table
 from mmppvit.models.checkpoints.vit_shapes import CLASSIFIER_HEADS, find_arch
 from mmppvit.models.layers import MixedPatchEmbed, build_blocks, resolve_arch, vit_norm
 
-__all__ = ['PositionedViT', 'arch_of', 'split_table']
+__all__ = ['PositionedViT', 'arch_of']
 
 _UNUSED = (*CLASSIFIER_HEADS, 'dist_token', 'mask_token')
-
-
-def split_table(table: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions (1, K + n * n, D) -> those of K other tokens and those of the patches.
-
-    Raises:
-        ValueError: They are not those of a square.
-    """
-    side = math.isqrt(table.shape[1])
-    lead = table.shape[1] - side**2
-    if lead > 8:  # a class token, a distillation token, registers
-        raise ValueError(f'a table of {table.shape[1]} positions is not that of square images')
-    return table[:, :lead], table[:, lead:]
 
 
 def arch_of(state: Mapping[str, Tensor], num_heads: int | None = None) -> dict:

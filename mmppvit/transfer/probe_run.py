@@ -21,9 +21,9 @@ from mmppvit.transfer.vit_features import (
     IMAGENET,
     build_backbone,
     encrypt_views,
-    has_positions,
     mean_tokens,
     measure_scale,
+    positions_of,
 )
 from mmppvit.utils.atomic import write_atomic
 from mmppvit.utils.user_errors import need_packages
@@ -80,7 +80,7 @@ class ProbeJob:
     weights: Sequence[Path] = ()
     schemes: Sequence[str] = ('plain', 'mix', 'mix+center')
     patch_sizes: Sequence[int] = (16, )
-    positions: Sequence[str] = ('kept', 'none')
+    positions: Sequence[str] = ('kept', 'class', 'none')
     kernels: Sequence[str] = ('pinv', )
     statistics: Sequence[str] = ('imagenet', )
     floor: bool = True
@@ -103,11 +103,11 @@ def settings_of(job: ProbeJob, states: dict[str, dict[str, Tensor]]) -> Iterator
             for statistics in job.statistics:
                 for name, state in states.items():
                     resampled = state[_kernel_name(state)].shape[-1] != size
-                    for positions in job.positions if has_positions(state) else ('none', ):
+                    known = positions_of(state)
+                    for positions in [word for word in job.positions if word in known] or known:
                         if positions == 'kept' and scheme is not None and scheme.shuffles:
                             continue
-                        for kernel in job.kernels if resampled and has_positions(state) \
-                                else ('-', ):
+                        for kernel in job.kernels if resampled and 'kept' in known else ('-', ):
                             yield Setting(name, text, size, positions, kernel, statistics)
                 if job.floor:
                     yield Setting(RANDOM, text, size, 'none', '-', statistics)

@@ -13,12 +13,12 @@ from mmppvit.encryption import Scheme
 from mmppvit.models import PEViT
 from mmppvit.models.checkpoints import adapt_state_dict, reject_problems
 from mmppvit.models.checkpoints.layouts import guess_source, read_vit, strip_wrappers
-from mmppvit.transfer.positioned_vit import PositionedViT, arch_of, split_table
+from mmppvit.transfer.positioned_vit import PositionedViT, arch_of
 
 __all__ = ['IMAGENET', 'POSITIONS', 'PixelScale', 'build_backbone', 'encrypt_views',
-           'has_positions', 'mean_tokens', 'measure_scale', 'tokens_of']
+           'mean_tokens', 'measure_scale', 'positions_of', 'tokens_of']
 
-POSITIONS = ('kept', 'mean', 'none')
+POSITIONS = ('kept', 'class', 'none')
 _BATCH = 25
 
 
@@ -51,10 +51,12 @@ def encrypt_views(images: np.ndarray, scheme: Scheme | None) -> np.ndarray:
     return np.stack([scheme.in_order(img, str(i)) for i, img in enumerate(images)])
 
 
-def has_positions(state: Mapping[str, Tensor]) -> bool:
-    """Whether a checkpoint is of a ViT that knows positions."""
+def positions_of(state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Those of :data:`POSITIONS` that a checkpoint can have; a PEViT has one."""
     source = strip_wrappers(state)
-    return 'pos_embed' in read_vit(source, guess_source(source.tensors)).tensors
+    tensors = read_vit(source, guess_source(source.tensors)).tensors
+    token = ('class', ) if 'cls_token' in tensors else ()
+    return ('kept', *token, 'none') if 'pos_embed' in tensors else token or ('none', )
 
 
 def build_backbone(state: Mapping[str, Tensor] | None, patch_size: int, grid: int = 1,
@@ -68,8 +70,8 @@ def build_backbone(state: Mapping[str, Tensor] | None, patch_size: int, grid: in
             weights.
         patch_size (int): Side of a patch of the plain image in pixels.
         grid (int): Sub-patches per side; 1 for plain images.
-        positions (str): 'kept' with the class token; 'mean', their mean over the patches is added
-            to the bias of the embedding; 'none'. The last two are a PEViT.
+        positions (str): 'kept', as it was pretrained; 'class', without positions and with the class
+            token; 'none', without both. The last two are a PEViT.
         kernel (str): How a kernel of another patch size is resampled.
         seed (int): Of random weights.
         num_heads (int, optional): See :func:`~mmppvit.transfer.positioned_vit.arch_of`.
@@ -84,24 +86,20 @@ def build_backbone(state: Mapping[str, Tensor] | None, patch_size: int, grid: in
     if state is None:
         torch.manual_seed(seed)
         return PEViT(arch, patch_size, grid, reference_encoding=bool(reference_encoding)).eval()
-    if positions != 'none' and not has_positions(state):
-        raise ValueError('the checkpoint has no positions: use --positions none')
+    if positions not in positions_of(state):
+        raise ValueError(f'the checkpoint has no positions {positions!r}: choose one of '
+                         f'{", ".join(positions_of(state))}')
     if positions == 'kept':
         return PositionedViT(state, patch_size, grid, kernel, num_heads).eval()
     if reference_encoding is None:
         reference_encoding = any('reference_encoding.' in name for name in state)
     torch.manual_seed(seed)
     model = PEViT(arch_of(state, num_heads), patch_size, grid,
-                  reference_encoding=reference_encoding).eval()
+                  reference_encoding=reference_encoding, class_token=positions == 'class').eval()
     adapted, report = adapt_state_dict(state, model, kernel)
     reject_problems(report, 'the checkpoint does not fit', 'Give its --patch-size and scheme')
     print_log(f'PEViT, positions {positions}:\n{report}', logger='silent')
     model.load_state_dict(adapted, strict=False)
-    if positions == 'mean':
-        source = strip_wrappers(state)
-        table = read_vit(source, guess_source(source.tensors)).tensors['pos_embed']
-        with torch.no_grad():
-            model.patch_embed.proj.bias += split_table(table.float())[1].mean((0, 1))
     return model
 
 

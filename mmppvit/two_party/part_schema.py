@@ -20,7 +20,7 @@ _BACKBONE = dict(
     nonlinear_embed=(bool, _NONE), reference_encoding=(bool, _NONE),
     out_indices=(int, list, _NONE), drop_path_rate=(int, float, _NONE),
     frozen_stages=(int, _NONE), with_cp=(bool, _NONE), final_norm=(bool, _NONE),
-    num_points=(int, _NONE))
+    num_points=(int, _NONE), class_token=(bool, _NONE))
 _ARCH = dict(embed_dims=(int, ), num_layers=(int, ), num_heads=(int, ),
              mlp_ratio=(int, float, _NONE))
 _PREPROCESSOR = dict(

@@ -53,7 +53,7 @@ def test_a_student_that_is_its_teacher_has_no_loss(photographs):
     state, views = toy_state(**NO_POSITIONS), _views(photographs)
     state['pos_embed'].zero_()
     teacher = build_backbone(state, 8, positions='kept', num_heads=3)
-    student = build_backbone(state, 8, positions='mean', num_heads=3)
+    student = build_backbone(state, 8, num_heads=3)
     targets = teacher_tokens(teacher, views, IMAGENET)
     held = Distiller(student).evaluate(views, IMAGENET, targets)
     assert held < 1e-7  # the targets are stored in half precision
@@ -141,6 +141,7 @@ def test_the_file_is_a_backbone_of_a_detector(adapted):
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name])
     assert config['grid'] == 2
+    assert config['class_token']
     assert result.config['data_preprocessor']['mean'] == [123.675, 116.28, 103.53]
 
 

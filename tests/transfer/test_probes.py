@@ -158,7 +158,7 @@ def test_the_command(photographs, tmp_path, run_tool_main, capsys):
     args = ['probe', '--weights', tmp_path / 'vit.safetensors', '--ann', ann, '--img-dir', folder,
             '--patch-size', 8, '--cells', 4, '--min-per-class', 4, '--schemes', 'plain', 'mix',
             'mix+center', '--num-heads', 3]
-    assert run_tool_main(*args, '--positions', 'kept', 'mean', '--out', tmp_path / 'a.csv') == 0
+    assert run_tool_main(*args, '--positions', 'kept', 'class', '--out', tmp_path / 'a.csv') == 0
     out = capsys.readouterr().out
     assert 'vit plain 8 kept - imagenet: nearest 1.000 [1.000, 1.000], linear 1.000' in out
     assert '16 views of 2 classes: red, blue; chance 0.500' in out
@@ -169,6 +169,6 @@ def test_the_command(photographs, tmp_path, run_tool_main, capsys):
     assert all(0 <= float(row['linear_low']) <= float(row['linear']) for row in rows)
     assert run_tool_main(*args, '--no-positions', '--no-floor', '--test-ann', ann,
                          '--statistics', 'measured', '--out', tmp_path / 'b.csv') == 0
-    assert len((tmp_path / 'b.csv').read_text().splitlines()) == 4
+    assert len((tmp_path / 'b.csv').read_text().splitlines()) == 1 + 3 * 2
     assert run_tool_main(*args, '--context', '0.5') == 2
     assert 'context has to be at least 1' in capsys.readouterr().err

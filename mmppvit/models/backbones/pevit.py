@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import torch
 from mmdet.registry import MODELS
+from timm.layers import trunc_normal_
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -24,9 +25,9 @@ class PEViT(ViTBackbone):
     """Position-free ViT (Hao et al., arXiv 2306.03679) for images mixed with ``grid``.
 
     No position enters anywhere: shuffling the patches of the input shuffles the cells of the
-    output in the same way and changes nothing else. The class token of the classifier is left
-    out. The stride of the output is ``patch_size / grid`` pixels of the mixed image, which are
-    ``patch_size`` pixels of the plain one.
+    output in the same way and changes nothing else. The class token of the classifier is left out
+    unless ``class_token``. The stride of the output is ``patch_size / grid`` pixels of the mixed
+    image, which are ``patch_size`` pixels of the plain one.
 
     ImageNet weights come through ``init_cfg=dict(type='Pretrained', checkpoint=FILE)``, FILE
     being a timm or DeiT ViT, another PEViT or a detector with one, as ``.pth`` or
@@ -50,6 +51,9 @@ class PEViT(ViTBackbone):
             :class:`mmppvit.models.layers.InducedAttention`. ImageNet weights of full attention do
             not fit.
         final_norm (bool): Layer norm on the output of the last block.
+        class_token (bool): One token more, the same for all images, that patches attend to and no
+            output has. Blocks pretrained with one need it: it has no place, so shuffling is as
+            without it.
         init_cfg (dict, optional): Initialization; see above. ``prefix`` selects the tensors below a
             name, as MMEngine's does;
             ``kernel`` is 'pinv' or 'bicubic', how a kernel of another patch size is resampled.
@@ -70,6 +74,7 @@ class PEViT(ViTBackbone):
                  with_cp: bool = False,
                  num_points: int | None = None,
                  final_norm: bool = True,
+                 class_token: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         arch = resolve_arch(arch)
@@ -81,6 +86,7 @@ class PEViT(ViTBackbone):
                                            nonlinear_embed)
         self.reference_encoding = ReferenceEncoding(self.embed_dims) \
             if reference_encoding else nn.Identity()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims)) if class_token else None
         # Blocks or norms whose output nobody reads would have no gradient, which DDP refuses.
         self.blocks = build_blocks(arch, drop_path_rate, num_built=self.out_indices[-1] + 1,
                                    num_points=num_points)
@@ -88,6 +94,8 @@ class PEViT(ViTBackbone):
         self.norm = vit_norm(self.embed_dims) if use_norm else nn.Identity()
         self.frozen_stages = self._check_frozen(frozen_stages)
         self.apply(init_vit_weights)
+        if class_token:
+            trunc_normal_(self.cls_token, std=.02)
         self._freeze()
 
     def _resolve_indices(self, indices: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -112,6 +120,8 @@ class PEViT(ViTBackbone):
         for module in self._frozen_modules():
             module.eval()
             module.requires_grad_(False)
+        if self.frozen_stages >= 0 and self.cls_token is not None:
+            self.cls_token.requires_grad_(False)
 
     def train(self, mode: bool = True) -> PEViT:
         super().train(mode)
@@ -123,6 +133,9 @@ class PEViT(ViTBackbone):
         x = self.patch_embed(x)
         shape = x.shape[2:]
         x = self.reference_encoding(x.flatten(2).transpose(1, 2))
+        lead = 0
+        if self.cls_token is not None:
+            x, lead = torch.cat((self.cls_token.expand(len(x), -1, -1), x), 1), 1
         outs = []
         for i, block in enumerate(self.blocks):
             if self.with_cp and x.requires_grad:
@@ -131,6 +144,6 @@ class PEViT(ViTBackbone):
                 x = block(x)
             if i in self.out_indices:
                 out = self.norm(x) if i == self.num_layers - 1 else x
-                outs.append(out.transpose(1, 2).unflatten(2, shape).contiguous())
+                outs.append(out[:, lead:].transpose(1, 2).unflatten(2, shape).contiguous())
         return tuple(outs)
 

@@ -17,7 +17,7 @@ def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = 
                  allow_partial: bool = False, sizes: TableSizes | None = None,
                  det_tokens: int | None = None, classes: str | None = None,
                  weights: str | None = None, new_embed: bool = False,
-                 drop_mid_table: bool = False,
+                 drop_mid_table: bool = False, class_token: bool = False,
                  show: Callable[[LoadReport], None] = lambda report: None, **common
                  ) -> tuple[int, LoadReport]:
     """Convert ``src``, and write it to ``dst``.
@@ -34,6 +34,7 @@ def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = 
         classes (str, optional): Of a PEYOLOS, 'coco80' or 'keep'.
         new_embed (bool): Of a PEYOLOS, leave the embedding at its initialization.
         drop_mid_table (bool): Of a PEYOLOS, leave out the tables between blocks.
+        class_token (bool): Of a PEViT, with the class token.
         weights (str, optional): Of several sets of weights in ``src`` the one to take.
         show (Callable): Gets the report before a misfit is refused.
         common: ``arch``, ``patch_size``, ``grid``, ``nonlinear_embed`` and ``kernel``.
@@ -51,8 +52,10 @@ def convert_file(src: str, dst: str, source: str, target: str, *, force: bool = 
     if target == 'pevit':
         if new_embed or drop_mid_table:
             raise ValueError('--new-embed and --drop-mid-table are for --target peyolos')
-        converted, report = to_pevit(state, source, **common)
+        converted, report = to_pevit(state, source, class_token=class_token, **common)
     else:
+        if class_token:
+            raise ValueError('--class-token is for --target pevit: a PEYOLOS always has one')
         converted, report = to_peyolos(
             state, source, **common, sizes=sizes or TableSizes(), num_det_tokens=det_tokens,
             classes=classes, new_embed=new_embed, drop_mid_table=drop_mid_table)

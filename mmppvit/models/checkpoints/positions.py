@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ['draw_rows', 'infer_cells', 'resize_rows']
+__all__ = ['draw_rows', 'infer_cells', 'resize_rows', 'split_table']
 
 # Rows and columns of the tables that YOLOS was released with (its README): tiny 800x1333, small
 # 512x864, base 800x1344, in patches of 16. Their numbers of patches are no squares.
 _RELEASED = {50 * 83: (50, 83), 32 * 54: (32, 54), 50 * 84: (50, 84)}
 _SEED = 0
+_MOST_OTHERS = 8  # a class token, a distillation token, registers
 
 
 def infer_cells(rows: int, patch_size: int, size: tuple[int, int] | None,
@@ -41,6 +42,18 @@ def infer_cells(rows: int, patch_size: int, size: tuple[int, int] | None,
         return _RELEASED[rows]
     raise ValueError(f'height and width of a table of {rows} patches cannot be inferred: give the '
                      f'size of the image that it is for, {option} H W')
+
+
+def split_table(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions (1, K + n * n, D) of a ViT -> those of K other tokens and those of the patches.
+
+    Raises:
+        ValueError: They are not those of square images.
+    """
+    lead = table.shape[1] - math.isqrt(table.shape[1])**2
+    if lead > _MOST_OTHERS:
+        raise ValueError(f'a table of {table.shape[1]} positions is not that of square images')
+    return table[:, :lead], table[:, lead:]
 
 
 def resize_rows(table: Tensor, cells: tuple[int, int], to: tuple[int, int]) -> Tensor:

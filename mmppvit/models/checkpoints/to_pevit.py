@@ -10,6 +10,7 @@ from mmppvit.models.checkpoints.embedding import KERNEL, Embedding
 from mmppvit.models.checkpoints.fitting import Fitting
 from mmppvit.models.checkpoints.layouts import Source, layout_of
 from mmppvit.models.checkpoints.load_report import LoadReport
+from mmppvit.models.checkpoints.positions import split_table
 from mmppvit.models.checkpoints.vit_shapes import (
     CLASSIFIER_HEADS,
     absent_bias,
@@ -25,7 +26,8 @@ __all__ = ['NEW_IN_PEVIT', 'fit_pevit', 'to_pevit']
 
 # Parts that a plain ViT cannot have, and which start from their initialization.
 NEW_IN_PEVIT = dict.fromkeys(('reference_encoding.', 'patch_embed.mixer.'),
-                             'new: a plain ViT has none')
+                             'new: a plain ViT has none') | {
+    'cls_token': 'the checkpoint has no class token'}
 _NO_PLACE = {
     **dict.fromkeys(('pos_embed', 'mid_pos_embed'), 'PEViT knows no positions'),
     **dict.fromkeys(('cls_token', 'dist_token', 'reg_token', 'mask_token', 'det_token'),
@@ -37,7 +39,8 @@ _NO_PLACE = {
 
 def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None = None,
              patch_size: int = 16, grid: int = 2, nonlinear_embed: bool = False,
-             kernel: str = 'pinv') -> tuple[dict[str, Tensor], LoadReport]:
+             kernel: str = 'pinv', class_token: bool = False
+             ) -> tuple[dict[str, Tensor], LoadReport]:
     """Make a checkpoint one of a PEViT.
 
     Args:
@@ -49,6 +52,7 @@ def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None =
         nonlinear_embed (bool): As for PEViT.
         kernel (str): How a kernel of another patch size is resampled, 'pinv' or 'bicubic': see
             :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
+        class_token (bool): As for PEViT.
 
     Returns:
         tuple[dict[str, Tensor], LoadReport]: Tensors under PEViT's names, and the account.
@@ -65,6 +69,8 @@ def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None =
     dims = arch['embed_dims']
     shapes = {**embedding.shapes(dims, read.tensors[KERNEL].shape[1]), **_reference_shapes(dims),
               **block_shapes(arch)}
+    if class_token:
+        shapes['cls_token'] = torch.Size((1, 1, dims))
     fitting = fit_pevit(read, shapes, embedding, plain)
     if source == 'vitdet':
         fill_final_norm(fitting)
@@ -72,7 +78,7 @@ def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None =
         NEW_IN_PEVIT | (absent_bias(read) if layout == 'clip' else {}))
     report.config = dict(backbone=dict(
         type='PEViT', arch=name_of(arch), patch_size=patch_size, grid=grid,
-        nonlinear_embed=nonlinear_embed))
+        nonlinear_embed=nonlinear_embed, **dict(class_token=True) if class_token else {}))
     return converted, report
 
 
@@ -94,9 +100,21 @@ def fit_pevit(source: Source, shapes: Mapping[str, torch.Size], embedding: Embed
             fitting.drop(name, why)
         elif name == KERNEL:
             fitting.place_kernel(embedding, plain)
+        elif name == 'cls_token':
+            fitting.place(name, *_with_position(source))
         else:
             fitting.place(name)
     return fitting
+
+
+def _with_position(source: Source) -> tuple[Tensor, str] | tuple[()]:
+    """The class token and its own position, which is no place in the image: it may stay."""
+    token, table = source.tensors['cls_token'], source.tensors.get('pos_embed')
+    if table is None:
+        return ()
+    # YOLOS' table has rows for detection tokens besides, and is that of no square.
+    own = table[:, :1] if 'det_token' in source.tensors else split_table(table)[0][:, :1]
+    return (token.float() + own.float(), 'its position added') if own.shape[1] else ()
 
 
 def _reference_shapes(dims: int) -> dict[str, torch.Size]:

@@ -45,6 +45,9 @@ VARIANTS = [
       for grid in (1, 2, 4) for nonlinear in (False, True) for rpe in (False, True)
       for name, outs in (('last', dict()), ('several', dict(out_indices=(0, 1, -1))),
                          ('no_norm', dict(out_indices=1, final_norm=False)))),
+    *(pytest.param(dict(grid=grid, class_token=True, **outs), id=f'class-grid{grid}-{name}')
+      for grid, name, outs in ((1, 'last', dict()), (2, 'several', dict(out_indices=(0, 1, -1))),
+                               (2, 'points', dict(num_points=5)))),
     *(pytest.param(dict(grid=grid, num_points=5, out_indices=(0, 1, -1)), id=f'points-grid{grid}')
       for grid in (1, 2)),
 ]

@@ -15,7 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from mmppvit.models import PEViT
-from mmppvit.models.checkpoints import adapt_state_dict, load_pretrained, mix_kernel
+from mmppvit.models.checkpoints import adapt_state_dict, load_pretrained, mix_kernel, to_pevit
 from tests.models.released_yolos import ReleasedYOLOS
 
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=3)
@@ -92,6 +92,33 @@ def test_grid_one_equals_the_blocks_of_timm():
         tokens = block(tokens)
         expected = vit.norm(tokens) if i == 2 else tokens
         torch.testing.assert_close(out.flatten(2).transpose(1, 2), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('options', [{}, dict(reg_tokens=2), dict(no_embed_class=True)])
+def test_a_class_token_is_kept_with_its_own_position(tmp_path, options):
+    """And a file of such a PEViT is loaded as it is."""
+    vit, model = _vit(**options), _pevit(grid=1, class_token=True)
+    adapted, report = adapt_state_dict(vit.state_dict(), model)
+    own = 0 if options.get('no_embed_class') else vit.pos_embed[:, :1]
+    torch.testing.assert_close(adapted['cls_token'], (vit.cls_token + own).detach())
+    assert report.complete
+    assert ('its position added' in report.adapted.values()) == (not isinstance(own, int))
+    model.load_state_dict(adapted, strict=False)
+    path = _saved(tmp_path, model.state_dict())
+    again = _pevit(grid=1, class_token=True, init_cfg=dict(type='Pretrained', checkpoint=path))
+    again.init_weights()
+    torch.testing.assert_close(again.state_dict(), model.state_dict(), rtol=0, atol=0)
+    converted, report = to_pevit(vit.state_dict(), 'timm', ARCH, grid=1, class_token=True)
+    torch.testing.assert_close(converted['cls_token'], adapted['cls_token'])
+    assert report.config['backbone']['class_token']
+    loaded = adapt_state_dict(_pevit(grid=1).state_dict(), model)[1]
+    assert loaded.initialized == dict(cls_token='the checkpoint has no class token')
+
+
+def test_a_frozen_embedding_freezes_the_class_token():
+    model = _pevit(class_token=True, frozen_stages=0).train()
+    assert not model.cls_token.requires_grad
+    assert _pevit(class_token=True).train().cls_token.requires_grad
 
 
 @pytest.mark.parametrize(('patch', 'grid'), [(8, 1), (8, 2), (32, 1), (32, 2), (32, 4), (8, 4)])
