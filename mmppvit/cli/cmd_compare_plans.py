@@ -29,13 +29,16 @@ def command(plans: tuple[Path, ...], out: Path) -> None:
     from mmppvit.plan.size_curve import mean_ratios, ratios, read_plans
     found = ratios(read_plans(plans))
     from mmppvit.plan.plan_plots import plot_curve
-    table = Table(title='mAP relative to plain images')
-    for title in ('data', 'scheme', 'object in patches', 'ratio', 'seeds'):
+    table = Table(title='relative to plain images')
+    for title in ('data', 'scheme', 'object in patches', 'mAP', 'AP50', 'seeds'):
         table.add_column(title, justify='left' if title in ('data', 'scheme') else 'right')
     for one in sorted(found, key=lambda one: (one.data, one.object_patches, one.label)):
         table.add_row(escape(one.data), escape(one.label), f'{one.object_patches:.2f}',
-                      f'{one.ratio:.3f}', f'{one.seeds}')
+                      f'{one.ratio:.3f}' + '*' * (not one.equal),
+                      '' if one.ratio50 is None else f'{one.ratio50:.3f}', f'{one.seeds}')
     print_table(table)
+    if not all(one.equal for one in found):
+        click.echo('* the control has patches of another size')
     for label, (ratio, count) in mean_ratios(found).items():
         click.echo(f'{label}: {ratio:.3f}, mean over {count} data sets')
     plot_curve(out, found)

@@ -66,7 +66,8 @@ def command(config: str, plan_file: Path | None, schemes: tuple[str, ...], dry_r
     rows, verdict = finish(plan, budget)
     _print_rows(rows)
     click.echo('\n'.join(verdict.lines))
-    click.echo(f'The table: {plan.options.out / "plan.csv"}, {plan.options.out / "plan.png"}')
+    files = [plan.options.out / name for name in ('plan.csv', 'plan.png')]
+    click.echo(f'The table: {", ".join(str(file) for file in files if file.is_file())}')
     return int(any(row.status == 'failed' for row in rows))
 
 

@@ -58,14 +58,20 @@ def plot_plan(path: Path, rows: Sequence[Row], hidden: Mapping[str, float], max_
 
 
 def plot_curve(path: Path, found: Sequence[Ratio]) -> None:
-    """A PNG of mAP relative to plain images against the median side of objects in patches."""
+    """A PNG of mAP relative to plain images against the median side of objects in patches.
+
+    Points whose control has patches of another size are hollow.
+    """
     figure, axes = _figure()
     schemes = list(dict.fromkeys(one.scheme for one in found))
-    for scheme, (marker, color) in zip(schemes, _LOOKS * len(schemes), strict=False):
-        own = sorted((one for one in found if one.scheme == scheme),
-                     key=lambda one: one.object_patches)
-        axes.scatter([one.object_patches for one in own], [one.ratio for one in own],
-                     marker=marker, color=color, s=45, zorder=3, label=scheme)
+    for place, (scheme, (marker, color)) in enumerate(
+            zip(schemes, _LOOKS * len(schemes), strict=False)):
+        aside = 1.03**(place - (len(schemes) - 1) / 2)  # equal ratios lie beside each other
+        for equal in (True, False):
+            own = [one for one in found if (one.scheme, one.equal) == (scheme, equal)]
+            axes.scatter([one.object_patches * aside for one in own], [one.ratio for one in own],
+                         marker=marker, edgecolors=color, facecolors=color if equal else 'none',
+                         s=40, zorder=3, label=scheme if equal else None)
     for data in dict.fromkeys(one.data for one in found):
         for side in {one.object_patches for one in found if one.data == data}:
             low = min(one.ratio for one in found

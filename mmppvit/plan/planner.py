@@ -279,10 +279,10 @@ class Plan:
                    seed=training.seed, run=training.name)
 
     def _prepare(self, training: _Training) -> Prepared:
-        """Write the config of a training, unless it is there."""
+        """Write the config of a training, unless it has trained an epoch with it."""
         run = self._run_of(training)
         known = run.folder / 'prepared.json'
-        if known.is_file() and run.config.is_file():
+        if run.epoch and known.is_file() and run.config.is_file():
             return Prepared(**json.loads(known.read_text()))
         from mmppvit.plan.run_config import Budget, make_run_config
         options = self.options

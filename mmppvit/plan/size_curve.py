@@ -23,6 +23,8 @@ class Ratio:
         object_patches (float): Median side of a box, in patches.
         ratio (float): mAP / mAP on plain images, means over seeds.
         seeds (int): Trainings that both have.
+        ratio50 (float, optional): The same of AP at IoU 0.5, which tables by hand may lack.
+        equal (bool): Whether the control has patches of the same size, and so as many tokens.
     """
     config: str
     data: str
@@ -31,6 +33,8 @@ class Ratio:
     object_patches: float
     ratio: float
     seeds: int
+    ratio50: float | None = None
+    equal: bool = True
 
 
 def read_plans(paths: Iterable[Path]) -> list[Row]:
@@ -44,32 +48,55 @@ def read_plans(paths: Iterable[Path]) -> list[Row]:
 
 
 def ratios(rows: Sequence[Row]) -> list[Ratio]:
-    """Of every scheme whose plain control saw as many images, in the same data and patches.
+    """Of every scheme whose plain control saw as many images of the same data.
+
+    The control has patches of the same size, or of another if that is the only one there is.
 
     Raises:
         ValueError: There is none.
     """
     done = [row for row in rows if row.status == DONE and row.map is not None]
     found = []
-    for key in dict.fromkeys(_place(row) for row in done):
-        here = [row for row in done if _place(row) == key]
-        plain = {row.seed: row.map for row in here if row.scheme == PLAIN}
+    for place in dict.fromkeys(_place(row) for row in done):
+        here = [row for row in done if _place(row) == place]
         for label in dict.fromkeys(row.label for row in here if row.scheme != PLAIN):
-            own = {row.seed: row for row in here if row.label == label and row.seed in plain}
-            if not own or not mean(plain[seed] for seed in own):
-                continue
-            row = next(iter(own.values()))
-            found.append(Ratio(
-                row.config, row.data, row.scheme, label, row.object_patches or 0.,
-                mean(r.map for r in own.values()) / mean(plain[seed] for seed in own), len(own)))
+            own = [row for row in here if row.label == label]
+            one = _ratio(own, _control(here, own[0].patch_size))
+            found += [] if one is None else [one]
     if not found:
-        raise ValueError('no scheme has a plain control with the same config, data, patch size, '
-                         'tokens and number of images seen')
+        raise ValueError('no scheme has a plain control with the same config, data and number of '
+                         'images seen')
     return found
 
 
 def _place(row: Row) -> tuple:
-    return row.config, row.data, row.patch_size, row.images_seen, round(row.tokens or 0)
+    return row.config, row.data, row.images_seen
+
+
+def _control(rows: Sequence[Row], patch_size: int) -> list[Row]:
+    plain = [row for row in rows if row.scheme == PLAIN]
+    sizes = {row.patch_size for row in plain}
+    wanted = {patch_size} if patch_size in sizes or len(sizes) > 1 else sizes
+    return [row for row in plain if row.patch_size in wanted]
+
+
+def _ratio(own: Sequence[Row], control: Sequence[Row]) -> Ratio | None:
+    base = {row.seed: row for row in control}
+    pairs = [(row, base[row.seed]) for row in own if row.seed in base]
+    ratio = _of_means([(row.map, plain.map) for row, plain in pairs])
+    if ratio is None:
+        return None
+    row = own[0]
+    return Ratio(row.config, row.data, row.scheme, row.label, row.object_patches or 0., ratio,
+                 len(pairs), _of_means([(row.map50, plain.map50) for row, plain in pairs]),
+                 row.patch_size == control[0].patch_size)
+
+
+def _of_means(pairs: Sequence[tuple[float | None, float | None]]) -> float | None:
+    """Mean of the first over mean of the second; None if one of them lacks or the latter is 0."""
+    if not pairs or any(None in pair for pair in pairs) or not any(base for _, base in pairs):
+        return None
+    return mean(value for value, _ in pairs) / mean(base for _, base in pairs)
 
 
 def mean_ratios(found: Iterable[Ratio]) -> dict[str, tuple[float, int]]:

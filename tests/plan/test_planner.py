@@ -191,6 +191,27 @@ def test_a_failed_training_is_a_row_and_the_plan_goes_on(small_config, warm, tmp
     assert verdict.lines[2].startswith('mix P6 g2, seed 0, failed: scale_factors must be')
 
 
+def test_a_config_that_was_mended_is_read_anew(small_config, tmp_path):
+    """Until a training has a checkpoint, which its config belongs to."""
+    found = []
+
+    def start(args, log, keep=()):
+        found.append(args[1].read_text())
+        return Ended(2)
+
+    config = tmp_path / 'mine.py'
+    for size in (2, 3):
+        config.write_text(f'_base_ = {str(small_config)!r}\n'
+                          f'train_dataloader = dict(batch_size={size})\n')
+        plan_of(config, tmp_path / 'out', 'plain', start).run()
+        assert f'batch_size={size}' in found[-1]
+    (tmp_path / 'out/runs/plain_P16_seed0/epoch_1.pth').touch()
+    (tmp_path / 'out/runs/plain_P16_seed0/last_checkpoint').write_text('epoch_1.pth')
+    config.write_text(f'_base_ = {str(small_config)!r}\n')
+    plan_of(config, tmp_path / 'out', 'plain', start).run()
+    assert 'batch_size=3' in (tmp_path / 'out/runs/plain_P16_seed0/config.py').read_text()
+
+
 def test_estimate(small_config, tmp_path):
     (training, known, seconds), = plan_of(small_config, tmp_path, 'plain', None,
                                           images_seen=12).estimate()

@@ -26,10 +26,26 @@ def test_each_has_its_own_control():
 
 
 @pytest.mark.parametrize('change', [
-    dict(images_seen=999), dict(patch_size=8), dict(status='dropped'), dict(seed=5)])
+    dict(images_seen=999), dict(status='dropped'), dict(seed=5)])
 def test_others_are_no_control(change):
     with pytest.raises(ValueError, match='plain control'):
         ratios([row('a', 'plain', .5), row('a', 'mix', .4, **change)])
+
+
+def test_ap50():
+    rows = [row('a', 'plain', .5, map50=.8), row('a', 'mix', .4, map50=.6)]
+    assert ratios(rows)[0].ratio50 == pytest.approx(.75)
+    assert ratios([row('a', 'plain', .5), rows[1]])[0].ratio50 is None
+
+
+def test_patches_of_another_size():
+    """They are a control only where no other is there, and that is said."""
+    rows = [row('a', 'plain', .5), row('a', 'mix', .4, patch_size=8)]
+    assert [(one.ratio, one.equal) for one in ratios(rows)] == [(pytest.approx(.8), False)]
+    rows.append(row('a', 'plain', .8, patch_size=8))
+    assert [(one.ratio, one.equal) for one in ratios(rows)] == [(pytest.approx(.5), True)]
+    rows.append(row('a', 'mix', .4, patch_size=32))
+    assert len(ratios(rows)) == 1
 
 
 def test_plots_and_folders(tmp_path):
