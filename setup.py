@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 # OpenMIM looks for these in PACKAGE/.mim: `mim train mmppvit CONFIG`, and so does `mmppvit train`.
 MIM = ('configs/**/*.py', 'configs/**/*.md', 'configs/**/*.yml', 'tools/**/*.py', 'tools/dist_*.sh',
-       'model-index.yml')
+       'tools/slurm_*.sh', 'model-index.yml')
 
 
 class BuildWithMim(build_py):

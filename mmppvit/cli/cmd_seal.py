@@ -68,6 +68,11 @@ mmppvit seal ... --dry-run                                         # check, writ
               help='Of images of more than 8 bits (X-ray, CT, thermal): the values that become '
               'black and white. Without it, those that fill few of their levels are skipped.')
 @click.option('--num-workers', type=click.IntRange(0), default=0, help='Processes; default: none.')
+@click.option('--engine', type=click.Choice(['local', 'dask', 'ray']), default='local',
+              help='Who runs the workers: processes of this machine (default), or Dask or Ray '
+              '(pip install "mmppvit[dask]" or "mmppvit[ray]").')
+@click.option('--engine-address', metavar='ADDRESS', help='Of a running cluster, such as '
+              'tcp://host:8786 of Dask or auto of Ray; default: --num-workers on this machine.')
 @click.option('--shard', default='0/1', metavar='i/n',
               help='Seal the i-th of n parts, counted from 0; the last to finish writes the '
               'manifest.')
@@ -104,7 +109,7 @@ def command(source_format: str, img_dir: Path, ann: Path | None, **options) -> i
 
 
 def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, update: bool, remove: bool,
-          **options) -> int:
+          engine: str, engine_address: str | None, **options) -> int:
     from mmppvit.cli.console import progress_bar
     from mmppvit.sealed import seal_dataset
     from mmppvit.sealed.dry_run import plan_sealing
@@ -118,7 +123,8 @@ def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, update: 
         return int(bool(plan.problems))
     with progress_bar('Sealing') as progress:
         report = seal_dataset(job, resume, num_workers, progress, update=update,
-                              remove=remove)
+                              remove=remove, engine=engine, address=engine_address,
+                              key_source=options['key_source'])
     click.echo(as_text(job, report) if as_json else describe(job, report))
     return int(bool(report.skipped))
 

@@ -55,6 +55,11 @@ class Key:
         self._path = None if path is None else os.path.abspath(path)
         self.fingerprint = self._derive(b'mmppvit/1/fingerprint', length=16).hex()
 
+    @property
+    def path(self) -> str | None:
+        """The file that it was read from."""
+        return self._path
+
     @classmethod
     def create(cls, path: str | Path) -> Key:
         """A new key, written to ``path`` with mode 0600.

@@ -8,8 +8,8 @@ from mmppvit.sealed.entries import SealedImage
 from mmppvit.sealed.job import SealJob
 from mmppvit.sealed.plain_images import PlainImage
 from mmppvit.sealed.resume import Plan, kept_files, make_plan
+from mmppvit.sealed.seal_images import seal_image
 from mmppvit.sealed.source_reader import SourceReader, input_remarks
-from mmppvit.sealed.writer import seal_image
 
 __all__ = ['SealPlan', 'plan_sealing']
 

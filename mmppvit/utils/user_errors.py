@@ -12,7 +12,7 @@ EXTRAS = dict(
     scipy='attacks', jinja2='attacks', matplotlib='attacks', onnx='onnx', onnxruntime='onnx',
     grpc='two-party', supervision='formats', rapidocr_onnxruntime='judges', rapidfuzz='judges',
     sklearn='attacks', dlib='judges', face_recognition_models='judges',
-    fsspec='remote', s3fs='remote')
+    fsspec='remote', s3fs='remote', distributed='dask', ray='ray')
 
 
 class UserError(ValueError):

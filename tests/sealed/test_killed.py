@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 
 import pytest
 
-from mmppvit.sealed import SealJob, seal_dataset, verify_sealed, writer
+from mmppvit.sealed import SealJob, seal_dataset, seal_images, verify_sealed
 from tests.sealed.jobs import FORK, content_of, die, make_job, seal_and_exit, two_scales
 
 STEPS = ('os.replace', 'os.chmod', 'pathlib.Path.write_bytes', 'tempfile.mkstemp', 'os.unlink',
@@ -87,7 +87,7 @@ def test_killed_with_workers_it_leaves_none_behind(plain, key, whole, tmp_path):
 
 
 def test_a_killed_worker_is_said(plain, tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, 'seal_image', die)
+    monkeypatch.setattr(seal_images, 'seal_image', die)
     with pytest.raises(RuntimeError, match=r'killed.*--resume'):
         seal_dataset(make_job(plain, tmp_path / 'out'), num_workers=1)
     monkeypatch.undo()

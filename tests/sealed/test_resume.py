@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mmppvit.encryption import Key, Scheme
-from mmppvit.sealed import Manifest, seal_dataset, writer
+from mmppvit.sealed import Manifest, seal_dataset, seal_images
 from mmppvit.sealed.journal import Journal
 from tests.sealed.jobs import FORK, content_of, die, make_job, seal_and_exit, two_scales
 
@@ -77,7 +77,7 @@ def test_a_journal_lost_in_a_power_cut(plain, tmp_path):
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_a_full_disk_is_not_the_images_fault(plain, tmp_path, monkeypatch, workers):
-    write, count = writer.write_atomic, 0
+    write, count = seal_images.write_atomic, 0
 
     def full(path, content):
         nonlocal count
@@ -86,7 +86,7 @@ def test_a_full_disk_is_not_the_images_fault(plain, tmp_path, monkeypatch, worke
             raise OSError(errno.ENOSPC, 'No space left on device', str(path))
         write(path, content)
 
-    monkeypatch.setattr(writer, 'write_atomic', full)
+    monkeypatch.setattr(seal_images, 'write_atomic', full)
     with pytest.raises(OSError, match='No space left'):
         seal_dataset(make_job(plain, tmp_path / 'out'), num_workers=workers)
     monkeypatch.undo()

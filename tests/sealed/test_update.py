@@ -65,7 +65,7 @@ def _same_but_counter(one: Path, other: Path) -> None:
         {name: digest for name, digest in content_of(other).items() if name != MANIFEST}
 
 
-@pytest.mark.parametrize('options', [{}, {'seal_metadata': True}, {'pseudonyms': True},
+@pytest.mark.parametrize('options', [{'seal_metadata': True}, {'pseudonyms': True},
                                      {'scales': ((96, 64), (64, 48))}], ids=str)
 @pytest.mark.parametrize('with_key', [True, False])
 def test_as_if_sealed_at_once(folder, key, tmp_path, with_key, options):
