@@ -24,9 +24,10 @@ def _size(name: str, text: str):
 @click.option('--target', required=True, type=click.Choice(['pevit', 'peyolos']))
 @click.option('--patch-size', type=int, default=16, help='Pixels of the plain image; default 16.')
 @click.option('--grid', type=int, default=2, help='Default 2; 1 for plain images.')
-@click.option('--kernel', type=click.Choice(['pinv', 'bicubic']), default='pinv',
+@click.option('--kernel', type=click.Choice(['pinv', 'bicubic', 'direct']), default='pinv',
               help='How a kernel of another patch size is resampled: pinv, the default, so that '
-              'enlarged images have the same tokens (FlexiViT); bicubic, as an image.')
+              'enlarged images have the same tokens (FlexiViT); bicubic, as an image; direct, as '
+              'pinv, and to the side of a sub-patch at once, without a sum of sub-kernels.')
 @click.option('--nonlinear-embed', is_flag=True,
               help="The paper's embedding, with GELU and a 1x1 convolution.")
 @click.option('--class-token', is_flag=True,

@@ -42,8 +42,8 @@ mmppvit distill --teacher vit.safetensors --images images --ann instances_train.
               'weights.')
 @click.option('--class-token/--no-class-token', default=True,
               help='The student keeps the class token, which has no place; default on.')
-@click.option('--kernel', type=click.Choice(['pinv', 'bicubic']), default='pinv',
-              help='How a kernel of another patch size is resampled; default pinv.')
+@click.option('--kernel', type=click.Choice(['pinv', 'bicubic', 'direct']), default='pinv',
+              help='How the kernel is made for other patches, see `mmppvit convert`; default pinv.')
 @click.option('--statistics', type=click.Choice(['imagenet', 'measured']), default='imagenet',
               help='Mean and deviation that pixels are normalized by; default imagenet.')
 @click.option('--reference-encoding', is_flag=True,

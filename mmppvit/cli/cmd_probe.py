@@ -31,9 +31,9 @@ mmppvit probe --weights vit.safetensors adapted.safetensors --ann instances_test
               help='kept, where the scheme keeps the order; class, the class token without '
               'positions; none, neither. Default: all that a file can have.')
 @click.option('--no-positions', is_flag=True, help='The same as --positions class none.')
-@click.option('--kernel', 'kernels', cls=Many, type=click.Choice(['pinv', 'bicubic']),
+@click.option('--kernel', 'kernels', cls=Many, type=click.Choice(['pinv', 'bicubic', 'direct']),
               default=('pinv', ), metavar='HOW...',
-              help='How kernels of another patch size are resampled; default pinv.')
+              help='How kernels are made for other patches, see `mmppvit convert`; default pinv.')
 @click.option('--statistics', cls=Many, type=click.Choice(['imagenet', 'measured']),
               default=('imagenet', ), metavar='WHICH...',
               help='Mean and deviation that pixels are normalized by; default imagenet.')

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmppvit.models.checkpoints import read_state_dict
 from mmppvit.models.checkpoints.embedding import KERNEL
+from mmppvit.models.checkpoints.kernel_resampling import DIRECT
 from mmppvit.transfer.object_views import ObjectViews, ViewOptions, cut_views
 from mmppvit.transfer.positioned_vit import arch_of
 from mmppvit.transfer.probes import PROBES, ProbeScore, bootstrap_over_images, cross_validate
@@ -103,11 +104,14 @@ def settings_of(job: ProbeJob, states: dict[str, dict[str, Tensor]]) -> Iterator
             for statistics in job.statistics:
                 for name, state in states.items():
                     resampled = state[_kernel_name(state)].shape[-1] != size
+                    mixed = scheme is not None and scheme.grid > 1
+                    kernels = [how for how in job.kernels if mixed or how != DIRECT] \
+                        if resampled or (mixed and DIRECT in job.kernels) else []
                     known = positions_of(state)
                     for positions in [word for word in job.positions if word in known] or known:
                         if positions == 'kept' and scheme is not None and scheme.shuffles:
                             continue
-                        for kernel in job.kernels if resampled and 'kept' in known else ('-', ):
+                        for kernel in kernels if kernels and 'kept' in known else ('-', ):
                             yield Setting(name, text, size, positions, kernel, statistics)
                 if job.floor:
                     yield Setting(RANDOM, text, size, 'none', '-', statistics)

@@ -33,7 +33,7 @@ WRONG = [
     ('compare --csv none.csv --out x', 'none.csv'),
     ('convert none.pth out.pth --source timm --target pevit', 'no checkpoint none.pth'),
     ('convert none.pth out.pth --source timm --target pevit --kernel area',
-     "'area' is not one of 'pinv', 'bicubic'"),
+     "'area' is not one of 'pinv', 'bicubic', 'direct'"),
     ('probe --weights none.pth --ann {data} --img-dir {data}', 'no checkpoint none.pth'),
     ('probe --weights none.pth --ann {data} --img-dir {data} --schemes mixx',
      "no scheme 'mixx'"),

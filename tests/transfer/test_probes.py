@@ -149,6 +149,10 @@ def test_rows_are_those_that_make_a_difference(photographs):
     assert {row.positions for row in rows if row.scheme == 'mix+shuffle'} == {'none'}
     assert sum(row.weights == 'random' for row in rows) == 4
     assert {row.patch_size for row in rows} == {8, 16}
+    direct = ProbeJob(*photographs, schemes=('plain', 'mix'), patch_sizes=(8, ),
+                      positions=('none', ), kernels=('pinv', 'direct'), floor=False)
+    assert [(row.scheme, row.kernel) for row in settings_of(direct, dict(vit=toy_state()))] == [
+        ('plain', '-'), ('mix', 'pinv'), ('mix', 'direct')]
     assert all(a != b for a, b in pairwise(rows))
 
 

@@ -56,7 +56,7 @@ class PEViT(ViTBackbone):
             without it.
         init_cfg (dict, optional): Initialization; see above. ``prefix`` selects the tensors below a
             name, as MMEngine's does;
-            ``kernel`` is 'pinv' or 'bicubic', how a kernel of another patch size is resampled.
+            ``kernel`` is 'pinv', 'bicubic' or 'direct', how a kernel of another size is resampled.
     """
 
     position_free = True

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmppvit.encryption import check_grid
-from mmppvit.models.checkpoints.kernel_resampling import resample_kernel
+from mmppvit.models.checkpoints.kernel_resampling import DIRECT, resample_kernel
 
 __all__ = ['KERNEL', 'Embedding', 'mix_kernel']
 
@@ -38,7 +38,10 @@ class Embedding:
     """A patch embedding to make: its patch size, grid and kind.
 
     ``resampling`` is how kernels of another patch size become its own: see
-    :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
+    :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`. For mixed images the
+    sub-kernels are summed afterwards, which is exact where sub-patches are equal; 'direct' takes a
+    mixed image for a small plain one in place of that, so that the kernel keeps all that it looks
+    for, and is exact nowhere.
     """
     patch_size: int = 16
     grid: int = 2
@@ -73,6 +76,9 @@ class Embedding:
     def adapt(self, kernel: Tensor) -> tuple[Tensor, str]:
         """A plain kernel (D, C, p, p) as (D, C, side, side), and what was done."""
         steps, size = [f'{tuple(kernel.shape[2:])}'], self.patch_size
+        if self.resampling == DIRECT and self.grid > 1:
+            return (resample_kernel(kernel, self.side, DIRECT),
+                    f'{steps[0]}, resampled to ({self.side}, {self.side}) as for small images')
         if tuple(kernel.shape[2:]) != (size, size):
             kernel = resample_kernel(kernel, size, self.resampling)
             steps.append(f'resampled to ({size}, {size}) by {self.resampling}')

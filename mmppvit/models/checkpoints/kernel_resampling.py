@@ -6,9 +6,10 @@ from timm.layers import resample_patch_embed
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ['RESAMPLINGS', 'resample_kernel']
+__all__ = ['DIRECT', 'RESAMPLINGS', 'resample_kernel']
 
-RESAMPLINGS = ('pinv', 'bicubic')
+DIRECT = 'direct'
+RESAMPLINGS = ('pinv', 'bicubic', DIRECT)
 
 
 def resample_kernel(kernel: Tensor, side: int, how: str = 'pinv') -> Tensor:
@@ -19,6 +20,8 @@ def resample_kernel(kernel: Tensor, side: int, how: str = 'pinv') -> Tensor:
     - 'pinv' is the PI-resize of FlexiViT (Beyer et al., CVPR 2023, arXiv 2212.08013, eq. 3 and 4):
       ``pinv(B^T) w``, which minimizes the mean of ``(<x, w> - <B x, w_new>)^2`` over patches ``x``
       of white noise. For larger patches the minimum is 0: tokens of enlarged images are the same.
+    - 'direct' is the same; where kernels are made for mixed images, it resamples to the side of a
+      sub-patch at once: see :class:`~mmppvit.models.checkpoints.embedding.Embedding`.
     - 'bicubic' is ``B w (p / side)^2``: the kernel itself resized as an image, and scaled by the
       area, so that its sum, what it makes of a uniform patch, stays about the same.
 
@@ -41,7 +44,7 @@ def resample_kernel(kernel: Tensor, side: int, how: str = 'pinv') -> Tensor:
         return kernel
     # Not in half: the result would be rounded once more than the weights are stored.
     kernel = kernel.to(torch.promote_types(kernel.dtype, torch.float32))
-    if how == 'pinv':
+    if how != 'bicubic':
         return resample_patch_embed(kernel, [side, side])
     resized = functional.interpolate(kernel, (side, side), mode='bicubic', antialias=True,
                                      align_corners=False)

@@ -38,8 +38,8 @@ def load_pretrained(model: nn.Module, checkpoint: str, allow_partial: bool = Fal
         checkpoint (str): Path of a ``.pth`` or ``.safetensors``.
         allow_partial (bool): Take a checkpoint with missing or unexpected tensors.
         prefix (str, optional): Take the tensors below this name alone, e.g. 'teacher.backbone.'.
-        kernel (str): How a kernel of another patch size is resampled, 'pinv' or 'bicubic': see
-            :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
+        kernel (str): How a kernel of another patch size is resampled, 'pinv', 'bicubic' or
+            'direct': see :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
 
     Raises:
         ValueError: No tensor has the prefix, or something is missing or unexpected, e.g. a

@@ -50,8 +50,8 @@ def to_pevit(state: Mapping[str, Tensor], source: str, arch: str | dict | None =
         patch_size (int): As for PEViT.
         grid (int): As for PEViT.
         nonlinear_embed (bool): As for PEViT.
-        kernel (str): How a kernel of another patch size is resampled, 'pinv' or 'bicubic': see
-            :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
+        kernel (str): How a kernel of another patch size is resampled, 'pinv', 'bicubic' or
+            'direct': see :func:`~mmppvit.models.checkpoints.kernel_resampling.resample_kernel`.
         class_token (bool): As for PEViT.
 
     Returns:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from mmppvit.models.checkpoints import mix_kernel
 from mmppvit.models.checkpoints.embedding import Embedding
+from mmppvit.models.checkpoints.kernel_resampling import resample_kernel
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
@@ -67,6 +68,14 @@ def test_grid_one_keeps_the_kernel():
 ])
 def test_what_must_be_adapted(side, patch, grid, plain, must):
     assert Embedding(patch, grid).must_adapt(_kernel(0, side), plain) == must
+
+
+@pytest.mark.parametrize(('old', 'grid'), [(14, 2), (16, 2), (16, 4), (16, 1), (14, 1)])
+def test_direct_takes_mixed_images_for_small_ones(old, grid):
+    kernel = _kernel(0, old)
+    made, how = Embedding(16, grid, resampling='direct').adapt(kernel)
+    assert torch.equal(made, resample_kernel(kernel, 16 // grid))
+    assert ('as for small images' in how) == (grid > 1)
 
 
 def test_a_grid_that_does_not_divide_the_patch():
