@@ -31,7 +31,7 @@ def _size(name: str, text: str):
 @click.option('--nonlinear-embed', is_flag=True,
               help="The paper's embedding, with GELU and a 1x1 convolution.")
 @click.option('--class-token', is_flag=True,
-              help='Keep the class token, which blocks pretrained with one need (pevit).')
+              help='Keep the class token, with its own position added (pevit).')
 @click.option('--allow-partial', is_flag=True,
               help='Write what fits, though tensors are missing or unexpected.')
 @click.option('--weights', metavar='NAME', help='Of several sets of weights in SRC the one to '

@@ -52,8 +52,8 @@ class PEViT(ViTBackbone):
             not fit.
         final_norm (bool): Layer norm on the output of the last block.
         class_token (bool): One token more, the same for all images, that patches attend to and no
-            output has. Blocks pretrained with one need it: it has no place, so shuffling is as
-            without it.
+            output has, as the blocks of most pretrained ViTs know it. It has no place, so
+            shuffling is as without it.
         init_cfg (dict, optional): Initialization; see above. ``prefix`` selects the tensors below a
             name, as MMEngine's does;
             ``kernel`` is 'pinv', 'bicubic' or 'direct', how a kernel of another size is resampled.
