@@ -17,6 +17,7 @@ import hmac
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,14 @@ class Key:
         digest = hmac.new(self.purpose_key(purpose), digestmod='sha256')
         for part in parts:
             digest.update(len(part).to_bytes(8, 'big') + part)
+        return digest.hexdigest()
+
+    def mac_parts(self, purpose: str, length: int, parts: Iterable[bytes]) -> str:
+        """`mac` of one part of ``length`` bytes that comes in pieces."""
+        digest = hmac.new(self.purpose_key(purpose), digestmod='sha256')
+        digest.update(length.to_bytes(8, 'big'))
+        for part in parts:
+            digest.update(part)
         return digest.hexdigest()
 
     def purpose_key(self, purpose: str, salt: bytes | None = None, length: int = 32) -> bytes:

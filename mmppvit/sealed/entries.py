@@ -18,7 +18,7 @@ class ManifestError(ValueError):
     """A manifest, or a file that it lists, is missing or not what it was when it was sealed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SealedImage:
     """One file of a sealed data set; sizes are (width, height) in pixels.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,14 +19,14 @@ from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed.entries import SealedImage, entry_of, expect, parse_entry
 from mmppvit.sealed.manifest_format import VERSION, canonical, parse_json
 from mmppvit.utils.atomic import sync_files, sync_folder, write_atomic
-from mmppvit.utils.regular_files import read_regular
+from mmppvit.utils.regular_files import open_regular
 
 try:
     import fcntl
 except ImportError:  # Windows: there it is up to the user to start a part only once
     fcntl = None
 
-__all__ = ['WORK', 'Journal', 'Progress', 'locked']
+__all__ = ['WORK', 'Journal', 'JournalIndex', 'Progress', 'locked']
 
 WORK = '.sealing'  # below the output folder: journals, gone when all is done
 
@@ -38,9 +39,55 @@ class Progress:
         self.files: dict[int, list[SealedImage]] = {}
         self.problems: dict[int, str] = {}
 
-    def covers(self, indices: range) -> bool:
-        """Whether it is through and has a file or a reason for each of ``indices``."""
-        return self.through and (self.files.keys() | self.problems.keys()).issuperset(indices)
+
+class JournalIndex:
+    """Where in a journal the newest line of each image is: 8 bytes an image.
+
+    Args:
+        journal (Journal): The journal of a part, read whole once.
+        indices (range): Of the images of this part.
+        scheme, scales: As of :meth:`Journal.read`.
+    """
+
+    def __init__(self, journal: Journal, indices: range, scheme: Scheme, scales: Sequence) -> None:
+        self._journal, self._indices = journal, indices
+        self._scheme, self._scales = scheme, list(scales)
+        self._starts = array('q', [-1]) * len(indices)
+        self.through = False
+        self.problems: dict[int, str] = {}
+        for start, line in journal.lines():
+            progress = journal.parsed(line, self._scheme, self._scales)
+            self.through = self.through or progress.through
+            for i in progress.problems.keys() | progress.files.keys():
+                if i not in indices:
+                    continue
+                self.problems.pop(i, None)
+                if i in progress.files:
+                    self._starts[indices.index(i)] = start
+                else:
+                    self._starts[indices.index(i)] = -1
+                    self.problems[i] = progress.problems[i]
+
+    def covers(self) -> bool:
+        """Whether the part is through and has a file or a reason for each image."""
+        return self.through and all(start >= 0 or i in self.problems
+                                    for i, start in zip(self._indices, self._starts, strict=True))
+
+    def sealed(self) -> Iterator[int]:
+        """Indices of the images that have files."""
+        return (i for i, start in zip(self._indices, self._starts, strict=True) if start >= 0)
+
+    def files(self, index: int) -> list[SealedImage]:
+        """The files of one image, authenticated again.
+
+        Raises:
+            ValueError: The journal has changed since.
+        """
+        line = self._journal.line_at(self._starts[self._indices.index(index)])
+        found = self._journal.parsed(line, self._scheme, self._scales).files
+        if list(found) != [index]:
+            raise ValueError(f'{self._journal.path} has changed while it was read: --resume')
+        return found[index]
 
 
 class Journal:
@@ -93,47 +140,71 @@ class Journal:
             ValueError: It is of another job, or not a file.
         """
         progress = Progress()
-        for line in self._lines():
-            try:
-                entry = parse_json(line)
-                if not self._is_authentic(entry):
-                    continue
-                self._take(entry, progress, scheme, list(scales))
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError,
-                    RecursionError):  # cut short, or lost in a crash: that image is sealed again
-                continue
+        for _, line in self.lines():
+            self.parsed(line, scheme, list(scales), progress)
+        return progress
+
+    def parsed(self, line: bytes, scheme: Scheme, scales: list, progress: Progress | None = None
+               ) -> Progress:
+        """What one line says, added to ``progress``; nothing if it is not authentic."""
+        progress = Progress() if progress is None else progress
+        try:
+            entry = parse_json(line)
+            if self._is_authentic(entry):
+                self._take(entry, progress, scheme, scales)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError,
+                RecursionError):  # cut short, or lost in a crash: that image is sealed again
+            pass
         return progress
 
     def is_of_job(self) -> bool:
         """Whether there is no journal, or it can be gone on with."""
         try:
-            self._lines()
+            self.check_job()
         except ValueError:
             return False
         return True
 
     def check_job(self) -> None:
         """Raise ValueError if there is a journal and it is of another job."""
-        self._lines()
+        next(self.lines(), None)
 
-    def _lines(self) -> list[bytes]:
+    def line_at(self, start: int) -> bytes:
+        """The line that starts there."""
+        with open_regular(self.path) as file:
+            file.seek(start)
+            return file.readline()
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Where each line of this job starts, and the line; nothing of an earlier state.
+
+        Raises:
+            ValueError: It is of another job, or not a file.
+        """
         try:
-            lines = read_regular(self.path).splitlines()
+            with open_regular(self.path) as file:
+                if not self._is_head(file.readline()):
+                    return
+                start = file.tell()
+                while line := file.readline():
+                    yield start, line
+                    start += len(line)
         except FileNotFoundError:
-            return []
+            return
         except OSError as err:
             raise ValueError(f'{self.path} cannot be read: {err.strerror}') from None
-        if not lines:  # lost when the power was cut
-            return []
+
+    def _is_head(self, line: bytes) -> bool:
+        """Whether the first line says that others can be gone on with."""
         try:
-            head = parse_json(lines[0])
-        except (ValueError, RecursionError):
-            return []
+            head = parse_json(line)
+        except (ValueError, RecursionError):  # lost when the power was cut
+            return False
         if head == self._head:
-            return lines[1:]
+            return True
         job = head.get('job') if isinstance(head, dict) else None
         if job in (self._head['job'], self._old_job):  # of an earlier state, or version
-            return []
+            return False
         raise ValueError(f'{self.path.parents[1]} was started from other images or with other '
                          'options, so it cannot be resumed with these: choose another --out')
 

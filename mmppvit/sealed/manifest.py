@@ -22,15 +22,16 @@ from mmppvit.sealed.manifest_format import (
     MANIFEST,
     SEALED_METADATA,
     VERSION,
-    canonical,
+    canonical_parts,
     dump,
     parse,
     parse_json,
     read_json,
+    text_parts,
 )
 from mmppvit.sealed.sealed_metadata import open_metadata
 from mmppvit.sealed.tar_shards import shard_file
-from mmppvit.utils.atomic import write_atomic
+from mmppvit.utils.atomic import replace_file
 from mmppvit.utils.regular_files import read_parts, read_regular
 from mmppvit.utils.remote_files import RemotePath, as_place
 
@@ -51,7 +52,7 @@ class Manifest:
             the same.
         key (dict, optional): ``fingerprint`` and ``derivation`` of the key that shuffled or signed.
         annotations (str, optional): SHA-256 of the COCO json.
-        images (list[SealedImage]): In the order of the json, scale by scale; by file where
+        images (Sequence[SealedImage]): In the order of the json, scale by scale; by file where
             metadata is sealed.
         skipped (list): (source, reason).
         name, role (str): What the owner calls the set, and what it is for, such as 'train'.
@@ -81,7 +82,7 @@ class Manifest:
     packed: dict | None = None
 
     def __post_init__(self) -> None:
-        self._signed: tuple[bytes, object] = b'', None
+        self._signed: tuple[bytes | None, object] = b'', None
         if self.packed is not None:
             self.entries = self.images  # sealed metadata may take the place of the images
         self._hidden: dict | None = None  # what sealed metadata says, once it is open
@@ -132,17 +133,18 @@ class Manifest:
 
     def save(self, key: Key | None = None) -> None:
         """Write ``manifest.json``, signed by ``key`` where there is one, and flush it to disk."""
+        digest, length = hashlib.sha256(), 0
+        for part in canonical_parts(self):  # a million images are not all in memory
+            digest.update(part)
+            length += len(part)
         data = dump(self)
-        content = canonical(data)
-        data['digest'] = hashlib.sha256(content).hexdigest()
-        data['signature'] = None if key is None else self._signature(key, content)
-        pictures = data.pop('pictures', None)
-        text = f'{json.dumps(data, indent=1)}\n'
-        if pictures is not None:  # one image a line
-            images = ',\n'.join(json.dumps(item) for item in pictures)
-            text = f'{text[:-3]},\n "pictures": [\n{images}\n ]\n}}\n'
-        write_atomic(self.root / MANIFEST, text.encode(), sync=True)
-        self._signed = content, data['signature']
+        data['digest'] = digest.hexdigest()
+        data['signature'] = None if key is None else \
+            key.mac_parts('manifest', length, canonical_parts(self)) if self.version > 3 else \
+            key.sign(b''.join(canonical_parts(self)))
+        with replace_file(self.root / MANIFEST, sync=True) as path, path.open('wb') as file:
+            file.writelines(text_parts(self, data))
+        self._signed = None, data['signature']
 
     def _signature(self, key: Key, content: bytes) -> str:
         return key.mac('manifest', content) if self.version > 3 else key.sign(content)
@@ -163,6 +165,8 @@ class Manifest:
                 f'{self.root} was sealed with the key of fingerprint {self.key["fingerprint"]}, '
                 f'the key file has {key.fingerprint}: name the key file it was sealed with')
         content, signature = self._signed
+        if content is None:  # it was saved, and not loaded
+            content = b''.join(canonical_parts(self))
         if not hmac.compare_digest(ascii(signature), ascii(self._signature(key, content))):
             raise ManifestError(f'{self.root / MANIFEST} was edited: it is not what the holder of '
                                 'the key has signed. Restore it, or seal again')

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'PACKED_VERSION', 'PADDINGS',
            'SEALED_METADATA', 'VERSION',
-           'canonical', 'check_label', 'dump', 'parse', 'parse_json', 'read_json']
+           'canonical', 'canonical_parts', 'check_label', 'dump', 'parse', 'parse_json',
+           'read_json', 'text_parts']
 
 FORMAT = 'mmppvit sealed data set'
 VERSION, PACKED_VERSION, VERSIONS = 4, 5, (1, 2, 3, 4, 5)
@@ -65,7 +67,7 @@ def read_json(path: Path) -> object:
 
 
 def dump(manifest) -> dict:
-    """All of a :class:`Manifest` but digest and signature, as JSON has it."""
+    """All of a :class:`Manifest` but its images, digest and signature, as JSON has it."""
     data = dict(
         format=FORMAT, version=manifest.version, scheme=manifest.scheme.to_dict(),
         picture_format=manifest.image_format, scales=manifest.scales, job=manifest.job,
@@ -75,9 +77,37 @@ def dump(manifest) -> dict:
         data.update({name: getattr(manifest, name) for name in sorted(_FIELDS_OF_4)},
                     skipped=[] if hidden else manifest.skipped)
     if manifest.packed is not None:
-        return data | dict(packed=manifest.packed)
-    data['pictures'] = [entry_of(image, manifest.version, hidden) for image in manifest.images]
+        data['packed'] = manifest.packed
     return data
+
+
+def _entries(manifest) -> Iterator[dict]:
+    hidden = manifest.sealed_metadata is not None
+    return (entry_of(image, manifest.version, hidden) for image in manifest.images)
+
+
+def canonical_parts(manifest) -> Iterator[bytes]:
+    """The bytes that are digested and signed, in pieces."""
+    if manifest.packed is not None:
+        yield canonical(dump(manifest))
+        return
+    start, _, end = canonical(dump(manifest) | dict(pictures=[])).partition(b'"pictures":[')
+    yield start + b'"pictures":['
+    for count, entry in enumerate(_entries(manifest)):
+        yield b',' * (count > 0) + canonical(entry)
+    yield end
+
+
+def text_parts(manifest, data: dict) -> Iterator[bytes]:
+    """The file in pieces: ``data``, which is `dump`'s with digest and signature, and the images."""
+    text = f'{json.dumps(data, indent=1)}\n'
+    if manifest.packed is not None:
+        yield text.encode()
+        return
+    yield f'{text[:-3]},\n "pictures": [\n'.encode()
+    for count, entry in enumerate(_entries(manifest)):  # one a line
+        yield (',\n' * (count > 0) + json.dumps(entry)).encode()
+    yield b'\n ]\n}\n'
 
 
 def parse(data: object, root: Path) -> tuple[dict, bytes, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,8 @@ from mmppvit.annotations.image_names import file_of, portable_name
 from mmppvit.sealed.plain_images import list_folder
 from mmppvit.utils.regular_files import read_regular
 
-__all__ = ['Source', 'annotation_remarks', 'output_names', 'read_sources', 'sealed_annotations']
+__all__ = ['Source', 'annotation_remarks', 'forget_annotations', 'output_names', 'read_sources',
+           'sealed_annotations']
 
 # Fields of COCO that training and evaluation need. All others stay behind: links to the plain
 # image, dates, photographers, captions.
@@ -24,7 +25,7 @@ _ANNOTATION_FIELDS = ('id', 'image_id', 'category_id', 'bbox', 'area', 'iscrowd'
 _CATEGORY_FIELDS = ('id', 'name', 'supercategory', 'keypoints', 'skeleton')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One plain image.
 
@@ -127,29 +128,40 @@ def sealed_annotations(ann_file: Path, names: dict[str, str]) -> tuple[bytes, li
         names (dict[str, str]): Sealed name of every plain name; those without are left out, with
             their annotations.
     """
-    sealed, dropped = _select(_checked(_read(ann_file), str(ann_file))[0], names)
-    return json.dumps(sealed, separators=(',', ':')).encode(), sorted(dropped)
+    dropped: set[str] = set()
+    parts = _select(_checked(_read(ann_file), str(ann_file))[0], names, dropped)
+    return ''.join(parts).encode(), sorted(dropped)
 
 
-def _select(data: dict, names: dict[str, str]) -> tuple[dict, set[str]]:
-    dropped = {f'{key} (whole)' for key in data.keys() - {'images', 'annotations', 'categories'}
+def forget_annotations() -> None:
+    """Let go of the json that was read last, which takes several times the memory of its file."""
+    _checked.cache_clear()
+
+
+def _select(data: dict, names: dict[str, str], dropped: set[str]) -> Iterator[str]:
+    """The text of the json in pieces; names of fields that are left out are added to ``dropped``.
+    """
+    dropped |= {f'{key} (whole)' for key in data.keys() - {'images', 'annotations', 'categories'}
                if data[key] != {}}
 
     def keep(kind: str, item: dict, fields: Sequence[str]) -> dict:
         dropped.update(f'{kind}.{key}' for key in item.keys() - set(fields))
         return {key: item[key] for key in fields if key in item}
 
-    images = [keep('images', item, _IMAGE_FIELDS) | dict(file_name=names[item['file_name']])
-              for item in data['images'] if item['file_name'] in names]
-    ids = {item['id'] for item in images}
-    sealed = dict(
-        info={},  # without one, pycocotools 2.0.9 and 2.0.10 end in a KeyError
-        images=images,
-        annotations=[keep('annotations', item, _ANNOTATION_FIELDS)
-                     for item in data['annotations'] if item['image_id'] in ids],
-        categories=[keep('categories', item, _CATEGORY_FIELDS)
-                    for item in data['categories']])
-    return sealed, dropped
+    ids = {item['id'] for item in data['images'] if item['file_name'] in names}
+    lists = dict(
+        images=(keep('images', item, _IMAGE_FIELDS) | dict(file_name=names[item['file_name']])
+                for item in data['images'] if item['file_name'] in names),
+        annotations=(keep('annotations', item, _ANNOTATION_FIELDS)
+                     for item in data['annotations'] if item['image_id'] in ids),
+        categories=(keep('categories', item, _CATEGORY_FIELDS) for item in data['categories']))
+    yield '{"info":{}'  # without one, pycocotools 2.0.9 and 2.0.10 end in a KeyError
+    for name, items in lists.items():
+        yield f',"{name}":['
+        for count, item in enumerate(items):
+            yield ',' * (count > 0) + json.dumps(item, separators=(',', ':'))
+        yield ']'
+    yield '}'
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import glob
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable
 
 import cv2
@@ -44,8 +44,10 @@ class LookAlikes:
 
     def __init__(self, job: SealJob) -> None:
         self._job = job
-        self._pairs: list[tuple[str, str]] = []
-        self._buckets: dict[tuple[int, int], list[tuple[str, int]]] = defaultdict(list)
+        self._pairs, self._first = 0, ('', '')
+        # A bucket of thousands would take a long time and tell no more.
+        self._buckets: dict[tuple[int, int], deque[tuple[str, int]]] = defaultdict(
+            lambda: deque(maxlen=_MOST_IN_BUCKET))
 
     def add(self, name: str, look: int | None) -> None:
         """One image and what `look_of` says of it."""
@@ -54,18 +56,18 @@ class LookAlikes:
         alike: dict[str, None] = {}
         for band in range(_BANDS):
             bucket = self._buckets[band, look >> 8 * band & 255]
-            # A bucket of thousands would take a long time and tell no more.
-            alike |= {other: None for other, its in bucket[-_MOST_IN_BUCKET:]
-                      if (look ^ its).bit_count() <= _NEAR}
+            alike |= {other: None for other, its in bucket if (look ^ its).bit_count() <= _NEAR}
             bucket.append((name, look))
-        self._pairs += [(other, name) for other in alike]
+        if alike and not self._pairs:
+            self._first = next(iter(alike)), name
+        self._pairs += len(alike)
 
     def warnings(self) -> list[str]:
         """One sentence, or none."""
         if not self._pairs:
             return []
-        first, second = self._pairs[0]
-        return [f'{len(self._pairs)} pairs of images are near-duplicates, e.g. {first} and '
+        first, second = self._first
+        return [f'{self._pairs} pairs of images are near-duplicates, e.g. {first} and '
                 f'{second}: whoever knows one of a pair finds where most patches of the other one '
                 'belong']
 

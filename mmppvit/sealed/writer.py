@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 
 from mmppvit.encryption import DERIVATIONS
 from mmppvit.encryption.key_sources import KeySource
@@ -11,13 +12,13 @@ from mmppvit.sealed.clipping import Clipping
 from mmppvit.sealed.engines import ENGINES, Engine, make_order
 from mmppvit.sealed.entries import SealedImage
 from mmppvit.sealed.job import SealJob, SealReport
-from mmppvit.sealed.journal import WORK, Progress, locked
+from mmppvit.sealed.journal import WORK, JournalIndex, locked
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest
 from mmppvit.sealed.resume import Plan, kept_files, make_plan
 from mmppvit.sealed.seal_images import seal_image
 from mmppvit.sealed.sealed_metadata import seal_metadata
 from mmppvit.sealed.source_reader import SourceReader, input_remarks
-from mmppvit.sealed.sources import sealed_annotations
+from mmppvit.sealed.sources import forget_annotations, sealed_annotations
 from mmppvit.sealed.staging import commit, put_in_place, remove_leftovers
 from mmppvit.sealed.weakening import LookAlikes, joined_sets
 from mmppvit.utils.atomic import write_atomic
@@ -61,6 +62,7 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
     job, sources, names = plan.job, plan.sources, plan.names
     report = SealReport(warnings=joined_sets(job, [source.name for source in sources]),
                         remarks=input_remarks(job.img_dir, job.ann_file))
+    forget_annotations()  # it is read again at the end, and not kept until then
     mine = range(job.shard[0], len(sources), job.shard[1])
     if plan.finished is not None and job.shard[1] > 1 and plan.finished.job in (plan.asked,
                                                                                 plan.old):
@@ -137,9 +139,10 @@ def _assemble(plan: Plan, report: SealReport) -> None:
     journals = [plan.journal(part) for part in range(count)]
     try:
         with locked(job.out / WORK / 'end.lock'):  # two shards may get here at the same time
-            parts = [journal.read(job.scheme, job.scales) for journal in journals]
+            parts = [JournalIndex(journal, range(i, len(plan.sources), count), job.scheme,
+                                  job.scales) for i, journal in enumerate(journals)]
             # A line that was taken away from a journal must not take an image out of the set.
-            if all(part.covers(range(i, len(plan.sources), count)) for i, part in enumerate(parts)):
+            if all(part.covers() for part in parts):
                 _write_end(plan, report, parts)
                 return
     except FileNotFoundError:  # another shard has just done this
@@ -147,15 +150,39 @@ def _assemble(plan: Plan, report: SealReport) -> None:
     report.complete = (job.out / MANIFEST).exists() and not journals[job.shard[0]].path.exists()
 
 
-def _write_end(plan: Plan, report: SealReport, parts: list[Progress]) -> None:
+class _Images(Sequence):
+    """All sealed images, scale by scale in the order of their sources, read from the journals."""
+
+    def __init__(self, parts: list[JournalIndex], num_scales: int) -> None:
+        self._parts, self._scales = parts, num_scales
+        self._indices = array('q', sorted(i for part in parts for i in part.sealed()))
+
+    def __len__(self) -> int:
+        return len(self._indices) * self._scales
+
+    def __getitem__(self, index: int) -> SealedImage:
+        scale, place = divmod(range(len(self))[index], len(self._indices))
+        i = self._indices[place]
+        return self._parts[i % len(self._parts)].files(i)[scale]
+
+    def names(self, plan: Plan) -> dict[str, str]:
+        """Name of the sealed file by that in the json."""
+        return {plan.sources[i].in_json: plan.names[i] for i in self._indices}
+
+
+def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex]) -> None:
     job, sources = plan.job, plan.sources
-    files = {i: images for part in parts for i, images in part.files.items()}
-    problems = {i: why for part in parts for i, why in part.problems.items() if i not in files}
-    images = [image for scale in range(len(job.scales)) for i in sorted(files)
-              for image in files[i] if image.scale == scale]
+    problems = {i: why for part in parts for i, why in part.problems.items()}
+    images: Sequence[SealedImage] = _Images(parts, len(job.scales))
     if not images:
         raise ValueError('no image could be sealed; the first reason: '
                          f'{sources[min(problems)].name}: {problems[min(problems)]}')
+    content = None
+    if job.ann_file is not None:
+        content, report.dropped_fields = sealed_annotations(job.ann_file, images.names(plan))
+        forget_annotations()
+    if plan.finished is not None:  # is compared with what was there
+        images = list(images)
     _check_nothing_is_lost(plan, images)
     manifest = Manifest(
         root=plan.target, scheme=job.scheme, image_format=job.image_format,
@@ -163,15 +190,12 @@ def _write_end(plan: Plan, report: SealReport, parts: list[Progress]) -> None:
         key=job.key and dict(fingerprint=job.key.fingerprint, derivation=DERIVATIONS[-1]),
         skipped=[(job.public_name(sources[i].name), problems[i]) for i in sorted(problems)],
         name=job.name, role=job.role, padding=job.border)
-    content = None
-    if job.ann_file is not None:
-        kept = {sources[i].in_json: plan.names[i] for i in files}
-        content, report.dropped_fields = sealed_annotations(job.ann_file, kept)
     if job.seal_metadata:
         seal_metadata(manifest, content and json.loads(content), job.key)
     elif content is not None:
         write_atomic(plan.target / ANNOTATIONS, content, sync=True)
         manifest.annotations = hashlib.sha256(content).hexdigest()
+        del content
     manifest.counter = _counter(plan, manifest)
     # All that it lists is on the disk by now.
     if plan.finished is None:
@@ -185,7 +209,7 @@ def _write_end(plan: Plan, report: SealReport, parts: list[Progress]) -> None:
     report.complete = True
 
 
-def _check_nothing_is_lost(plan: Plan, images: list[SealedImage]) -> None:
+def _check_nothing_is_lost(plan: Plan, images: Sequence[SealedImage]) -> None:
     if not plan.update or plan.remove:
         return
     lost = {image.source for image in plan.finished.images} - {image.source for image in images}

@@ -1,0 +1,94 @@
+"""What sealing holds in memory does not grow with the set, as far as it can be helped."""
+from __future__ import annotations
+
+import hashlib
+import json
+import tracemalloc
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from mmppvit.encryption import Key, Scheme
+from mmppvit.sealed import Manifest, SealedImage
+from mmppvit.sealed.journal import Journal, JournalIndex
+from mmppvit.sealed.weakening import LookAlikes
+from tests.sealed.jobs import make_job
+
+IMAGE = SealedImage('images/0.png', '0.jpg', 0, (64, 64), (64, 64), (32, 32), 3200,
+                    hashlib.sha256().hexdigest(), '0' * 32, '0' * 32)
+
+
+class Images(Sequence):
+    """As many as are asked for, none of them kept."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> SealedImage:
+        index = range(self._count)[index]
+        return replace(IMAGE, file=f'images/{index}.png', source=f'{index}.jpg')
+
+
+def _peak(function: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def _growth(function: Callable[[int], object]) -> float:
+    """Bytes of peak memory for each image more."""
+    function(20)  # what is imported and cached for good
+    return (_peak(lambda: function(500)) - _peak(lambda: function(100))) / 400
+
+
+@pytest.mark.parametrize('with_key', [True, False])
+def test_a_manifest_is_written_image_by_image(key, tmp_path, with_key):
+    def save(count: int) -> None:
+        Manifest(tmp_path, Scheme('mix+shuffle'), 'png', [None], '0' * 64, images=Images(count),
+                 key=dict(fingerprint=key.fingerprint, derivation=1), counter=1, padding='fit'
+                 ).save(key if with_key else None)
+
+    assert _growth(save) < 50
+    manifest = Manifest.load(tmp_path)
+    assert manifest.images == list(Images(100))
+    if with_key:
+        manifest.check_key(key)
+    assert len(json.loads((tmp_path / 'manifest.json').read_text())['pictures']) == 100
+
+
+def test_a_journal_is_not_held(key, tmp_path):
+    def index(count: int) -> list[SealedImage]:
+        with Journal(tmp_path, (0, 1), 'job', key) as journal:
+            journal.start({})
+            journal._sealed = []
+            for i in range(count):
+                journal.add(i, [Images(count)[i]], None)
+                journal._sealed.clear()
+            journal.finish()
+        found = JournalIndex(journal, range(count), Scheme('mix+shuffle'), [None])
+        assert found.covers()
+        return found.files(count - 1)
+
+    assert _growth(index) < 50
+    assert index(7) == [Images(7)[6]]
+
+
+def test_look_alikes_are_forgotten(tmp_path):
+    """Those that are found are those of the last 50 of a bucket, so no more are kept."""
+    job = make_job(tmp_path, tmp_path / 'out', Key(bytes(32)))
+
+    def look(count: int) -> LookAlikes:
+        looks = LookAlikes(job)
+        for i in range(count):
+            looks.add(f'{i}.jpg', 0)
+        return looks
+
+    assert _growth(look) < 50
+    assert 'pairs of images are near-duplicates, e.g. 0.jpg and 1.jpg' in look(60).warnings()[0]
