@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -129,8 +130,10 @@ def sealed_annotations(ann_file: Path, names: dict[str, str]) -> tuple[bytes, li
             their annotations.
     """
     dropped: set[str] = set()
-    parts = _select(_checked(_read(ann_file), str(ann_file))[0], names, dropped)
-    return ''.join(parts).encode(), sorted(dropped)
+    content = io.BytesIO()
+    for part in _select(_checked(_read(ann_file), str(ann_file))[0], names, dropped):
+        content.write(part.encode())
+    return content.getvalue(), sorted(dropped)
 
 
 def forget_annotations() -> None:
