@@ -7,7 +7,7 @@ it or have their center in it; 3 blocks of width 96, from scratch, binary cross-
 the classes of the average precision of all patches of the test images. ``--how``: ``plain``,
 ``mix``, ``gain:1`` (centered as ever), ``gain:4`` (centered with a gain of 4), ``float`` (centered
 and never rounded, the bound of all gains), ``weights:7,4,3,2`` (mixed with unequal weights in
-place of a mean, and centered).
+place of a mean, and centered), ``weights:3,1,-1,-3`` (weights of sum 0, which need no centering).
 """
 from __future__ import annotations
 
@@ -65,11 +65,12 @@ def encrypt(img: np.ndarray, how: str, patch: int, grid: int) -> np.ndarray:
             Scheme('mix', patch, grid if name == 'mix' else 1)
         return _tokens(scheme.in_order(img).astype(np.float32), scheme.side)
     weights = np.array(list(map(float, value.split(','))) if value else [1.] * grid**2)
-    weights = (weights / weights.sum()).reshape(grid, grid)
+    centers = weights.sum() != 0
+    weights = (weights / (weights if centers else np.abs(weights)).sum()).reshape(grid, grid)
     rows, cols, side = img.shape[0] // patch, img.shape[1] // patch, patch // grid
     mixed = np.einsum('hgpwkqc,gk->hpwqc', img.reshape(rows, grid, side, cols, grid, side, 3)
                       .astype(np.float64), weights)
-    mixed = 128 + mixed - mixed.mean((1, 3), keepdims=True)
+    mixed = 128 + mixed - centers * mixed.mean((1, 3), keepdims=True)
     if name != 'float':
         mixed = np.clip(np.floor(mixed + .5), 0, 255)
     return _tokens(mixed.reshape(rows * side, cols * side, 3).astype(np.float32), side)
