@@ -4,13 +4,18 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from mmppvit.utils.remote_files import RemotePath
 
 __all__ = ['replace_file', 'sync_files', 'sync_folder', 'write_atomic']
+
+_AT_ONCE = 1024  # files to flush; fewer are flushed one by one
+_SYNC_THREADS = 32
 
 
 @contextmanager
@@ -67,11 +72,12 @@ def sync_files(root: Path | RemotePath, files: Iterable[str]) -> None:
     """
     if isinstance(root, RemotePath):
         return
-    folders = {root}
-    for file in files:
-        path = root / file
-        _sync(path)
-        folders.update(parent for parent in path.parents if parent.is_relative_to(root))
+    folders, files = {root}, iter(files)
+    while part := list(islice(files, _AT_ONCE)):
+        paths = [root / file for file in part]
+        _sync_all(paths)
+        folders.update(parent for path in paths for parent in path.parents
+                       if parent.is_relative_to(root))
     for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
         sync_folder(folder)
     sync_folder(root.resolve().parent)
@@ -92,6 +98,18 @@ def sync_folder(folder: str | Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def _sync_all(paths: Sequence[Path]) -> None:
+    if len(paths) < _AT_ONCE:
+        for path in paths:
+            _sync(path)
+        return
+    # A file system writes its journal once for all that wait: 2,000 files one by one took 9 s,
+    # by 32 threads 0.3 s.
+    with ThreadPoolExecutor(_SYNC_THREADS) as threads:
+        for _ in threads.map(_sync, paths):
+            pass
 
 
 def _sync(path: str | Path) -> None:

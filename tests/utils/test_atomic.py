@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 import mmppvit.utils.atomic
-from mmppvit.utils.atomic import replace_file, write_atomic
+from mmppvit.utils.atomic import replace_file, sync_files, write_atomic
 
 
 @pytest.mark.parametrize('sync', [False, True])
@@ -59,3 +59,22 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@pytest.mark.parametrize('count', [3, 2500])
+def test_every_file_and_folder_is_flushed_and_a_missing_one_is_told(tmp_path, monkeypatch, count):
+    files = [f'{i % 3}/{i}' for i in range(count)]
+    for folder in '012':
+        (tmp_path / folder).mkdir()
+    for file in files:
+        (tmp_path / file).touch()
+    flushed = []
+    monkeypatch.setattr(os, 'fsync', lambda handle: flushed.append(
+        os.readlink(f'/proc/self/fd/{handle}')))
+    sync_files(tmp_path, iter(files))
+    assert sorted(flushed[:count]) == sorted(str(tmp_path / file) for file in files)
+    assert set(flushed[count:]) == {*(str(tmp_path / folder) for folder in '012'), str(tmp_path),
+                                    str(tmp_path.parent)}
+    (tmp_path / files[-1]).unlink()
+    with pytest.raises(FileNotFoundError, match=files[-1]):
+        sync_files(tmp_path, files)
