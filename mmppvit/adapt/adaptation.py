@@ -145,9 +145,9 @@ def _chosen(scheme: str | None, patch_size: int | None, grid: int | None,
     if scheme not in SCHEMES:
         raise CannotAdapt(f'scheme {scheme!r} is none of {", ".join(SCHEMES)}')
     if scheme == 'plain':  # the same network, the control: nothing but whole patches
-        if grid not in (None, 1) or center_strength:
-            raise CannotAdapt('plain images are neither mixed nor centered: leave grid and '
-                              'center_strength out')
+        if grid not in (None, 1) or center_strength or gain not in (None, 1):
+            raise CannotAdapt('plain images are neither mixed nor centered: leave grid, '
+                              'center_strength and gain out')
         return Scheme('mix', 16 if patch_size is None else patch_size, 1)
     mixes = scheme.startswith('mix')
     grid = (2 if mixes else 1) if grid is None else grid

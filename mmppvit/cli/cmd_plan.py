@@ -55,6 +55,8 @@ def command(config: str, plan_file: Path | None, schemes: tuple[str, ...], dry_r
     from mmppvit.plan.plan_files import chosen_candidates
     from mmppvit.plan.planner import Plan, PlanOptions
     candidates, given = chosen_candidates(schemes, plan_file)
+    if options['epochs'] or options['images_seen']:  # either replaces both of the file
+        given = {key: given[key] for key in given.keys() - {'epochs', 'images_seen'}}
     given = {**given, **{key: value for key, value in options.items() if value not in (None, ())}}
     budget = given.pop('max_loss', .03) if max_loss is None else max_loss
     given.pop('max_loss', None)

@@ -1,6 +1,7 @@
 """Schemes to choose from, as a command line or a file names them."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def label_of(name: str, patch_size: int, grid: int, strength: float, parameters:
     words = [name, f'P{patch_size}']
     if grid > 1:
         words.append(f'g{grid}')
-    if strength and not ('center' in name and strength == 1):
+    if strength != ('center' in name):  # 1 is usual for centering, and others have none
         words.append(f's{strength:g}')
     words += [part.replace('=True', '').replace('=', ' ')
               for part in parameters.split(';') if part]
@@ -188,6 +189,9 @@ def read_plan_file(path: Path) -> tuple[list[Candidate], dict]:
             raise ValueError(f'{path}: no option {key}: choose from schemes, {", ".join(OPTIONS)}')
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise ValueError(f'{path}: {key} must be of type {kind.__name__}, got {value!r}')
+        least, most = (1, math.inf) if kind is int else (0, 1)
+        if not least <= value <= most:
+            raise ValueError(f'{path}: {key} must lie between {least} and {most}, got {value!r}')
     return [parse_candidate(item) for item in content['schemes']], options
 
 

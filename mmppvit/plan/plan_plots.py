@@ -34,18 +34,20 @@ def plot_plan(path: Path, rows: Sequence[Row], hidden: Mapping[str, float], max_
         measured (bool): Whether ``hidden`` is of reports, or the fixed ranking.
     """
     figure, axes = _figure()
-    scored = [row for row in rows if row.map is not None]
+    scored, plain = [row for row in rows if row.map is not None], []
     for label in dict.fromkeys(row.label for row in scored):
         own = [row for row in scored if row.label == label]
         values = [row.map for row in own]
-        color = '#009E73' if own[0].scheme == PLAIN else '#0072B2'
+        color = '#0072B2'
+        if own[0].scheme == PLAIN:
+            color = '#009E73'
+            plain.append(mean(values))
         done = all(row.status == 'done' for row in own)
         axes.plot([hidden[label]] * 2, [min(values), max(values)], color=color, linewidth=1)
         axes.scatter([hidden[label]], [mean(values)], s=55, zorder=3, edgecolors=color,
                      facecolors=color if done else 'white')
         axes.annotate(label, (hidden[label], mean(values)), (7, 5), textcoords='offset points',
                       fontsize=8)
-    plain = [row.map for row in scored if row.scheme == PLAIN]
     if plain:
         axes.axhline(max(plain) * (1 - max_loss), color='.5', linestyle='--', linewidth=1)
         axes.annotate(f'{max_loss:.0%} less than plain', (.01, max(plain) * (1 - max_loss)),

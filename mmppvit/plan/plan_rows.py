@@ -71,7 +71,7 @@ class Row:
 
 
 _DIGITS = dict(map=4, map50=4, map_small=4, map_first=4, seconds=1, cpu_seconds=1, tokens=1,
-               object_patches=3, strength=4)
+               object_patches=3)
 _KINDS = {field.name: str(field.type).removesuffix(' | None') for field in fields(Row)}
 
 

@@ -18,9 +18,8 @@ from mmppvit.plan.choices import Candidate, with_plain
 from mmppvit.plan.halving import Standing, first_part, survivors
 from mmppvit.plan.hiding import hidden_by_rank, hidden_by_reports
 from mmppvit.plan.plan_rows import DONE, DROPPED, FAILED, PAUSED, PlanTable, Row
-from mmppvit.plan.training_run import TrainingRun, run_mmppvit
+from mmppvit.plan.training_run import TrainingRun, end_processes, run_mmppvit
 from mmppvit.utils.atomic import write_atomic
-from mmppvit.utils.user_errors import RunError
 
 __all__ = ['Plan', 'PlanOptions', 'Prepared']
 
@@ -113,6 +112,7 @@ class Plan:
         self.trainings = self._divide()
         self.table: PlanTable | None = None
         self._preparing = threading.Lock()
+        self._ending = threading.Event()
 
     @property
     def hidden(self) -> dict[str, float]:
@@ -203,7 +203,9 @@ class Plan:
                 for future in as_completed(futures):
                     future.result()
             except BaseException:
+                self._ending.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+                end_processes()  # which the threads wait for
                 raise
 
     def _one(self, training: _Training, first: bool) -> None:
@@ -214,6 +216,8 @@ class Plan:
         try:
             with self._preparing:
                 prepared = self._prepare(training)
+            if self._ending.is_set():
+                return
             until = first_part(prepared.epochs) if first else prepared.epochs
             self.say(f'{training.name}: {until} of {prepared.epochs} epochs of '
                      f'{prepared.num_images} images')
@@ -221,12 +225,8 @@ class Plan:
             ended = run.train(until)
             metrics = run.metrics(until)
         except (ValueError, OSError) as err:  # RunError, and configs that cannot be made
-            self._failed(training, ' '.join(str(err).split()))
-            return
-        except RuntimeError as err:
-            if not isinstance(err, RunError):
-                raise
-            self._failed(training, ' '.join(str(err).split()))
+            if not self._ending.is_set():  # else it was ended, and goes on next time
+                self._failed(training, ' '.join(str(err).split()))
             return
         self.table.change(
             training.keys, **asdict(metrics), epochs=until, error='',
@@ -247,7 +247,7 @@ class Plan:
         standings = []
         for candidate in self.candidates:
             scores = [row.map_first for row in rows if row.label == candidate.label
-                      and row.map_first is not None and row.status != FAILED]
+                      and row.map_first is not None]  # one that failed later is tried again
             if scores:
                 standings.append(Standing(candidate.label, mean(scores), hidden[candidate.label],
                                           candidate.plain))

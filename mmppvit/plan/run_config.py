@@ -145,7 +145,8 @@ def _config_of(source: str, candidate: Candidate, arch: str) -> Config:
 def _variables(candidate: Candidate) -> dict[str, str]:
     """What `configs/_base_/schemes/from_environment.py` reads."""
     variables = dict(SCHEME=candidate.trained_as, PATCH=f'{candidate.patch_size}',
-                     GRID=f'{candidate.grid}', STRENGTH=f'{candidate.strength:g}')
+                     GRID=f'{candidate.grid}', STRENGTH=f'{candidate.strength:g}', GAIN='1',
+                     NORMALIZE='0')
     for part in filter(None, candidate.parameters.split(';')):
         key, _, value = part.partition('=')
         variables[key.upper()] = '1' if value == 'True' else value

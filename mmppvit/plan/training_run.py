@@ -5,11 +5,12 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,9 @@ try:
 except ImportError:  # Windows: two plans in one folder are not told apart
     fcntl = None
 
-__all__ = ['Ended', 'Metrics', 'TrainingRun', 'run_mmppvit']
+__all__ = ['Ended', 'Metrics', 'TrainingRun', 'end_processes', 'run_mmppvit']
 
+_running: set[int] = set()  # processes that threads wait for
 METRICS = dict(map='bbox_mAP', map50='bbox_mAP_50', map_small='bbox_mAP_s')
 
 
@@ -54,14 +56,24 @@ def run_mmppvit(args: Sequence[object], log: Path, keep: Sequence[int] = ()) -> 
         process = subprocess.Popen([sys.executable, '-m', 'mmppvit', *map(str, args)],
                                    stdout=file, stderr=subprocess.STDOUT,
                                    stdin=subprocess.DEVNULL, pass_fds=keep)
+        _running.add(process.pid)
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
             process.terminate()
             process.wait()
             raise
+        finally:
+            _running.discard(process.pid)
     process.returncode = os.waitstatus_to_exitcode(status)
     return Ended(process.returncode, time.monotonic() - start, usage.ru_utime + usage.ru_stime)
+
+
+def end_processes() -> None:
+    """End what other threads run by :func:`run_mmppvit`."""
+    for pid in list(_running):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 class TrainingRun:

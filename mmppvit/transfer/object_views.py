@@ -149,7 +149,7 @@ def _choose(places: dict[str, list[tuple]], labels: list[str], options: ViewOpti
             ) -> dict[int | str, list[tuple]]:
     """(label, x, y, side) by image; classes with few objects leave no room to others."""
     rng, chosen = np.random.default_rng((options.seed, 1)), defaultdict(list)
-    most = options.max_views // len(places)
+    most = max(options.max_views // len(places), 1)
     for name, found in places.items():
         for index in rng.permutation(len(found))[:most]:
             image_id, *place = found[index]

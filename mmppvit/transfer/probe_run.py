@@ -144,6 +144,9 @@ def run_probe(job: ProbeJob, show: Callable[[ProbeResult], None] = lambda result
     if len(states) < len(job.weights):
         raise ValueError('two files of --weights have one name: rename one')
     settings, results, views = list(settings_of(job, states)), [], {}
+    if not settings:
+        raise ValueError('nothing to probe: positions cannot be kept where patches are shuffled, '
+                         'so give --positions none, or a scheme without shuffling')
     for done, setting in enumerate(settings):
         size = setting.patch_size
         if size not in views:

@@ -9,14 +9,19 @@ from mmppvit.encryption.schemes.from_options import scheme_from_options
 __all__ = ['scheme_from_text']
 
 
-def scheme_from_text(text: str, patch_size: int = 16) -> Scheme | None:
+def scheme_from_text(text: str, patch_size: int | None = None) -> Scheme | None:
     """The scheme that ``NAME[,PARAMETER=VALUE...]`` names, None for 'plain'.
 
     What is left out has the recommended value: see
     :func:`mmppvit.encryption.schemes.from_options.scheme_from_options`.
 
+    Args:
+        text (str): It may name the patch size, too.
+        patch_size (int, optional): The one that it has to have; None: any, 16 where it names none.
+
     Raises:
-        ValueError: The scheme or a parameter is unknown, or drops patches.
+        ValueError: The scheme or a parameter is unknown, it drops patches, or it has patches of
+            another size.
     """
     name, *words = text.split(',')
     options = {}
@@ -36,6 +41,9 @@ def scheme_from_text(text: str, patch_size: int = 16) -> Scheme | None:
         scheme = scheme_from_options(name, **{'patch_size': patch_size, **options})
     except TypeError:
         raise ValueError(f'{text!r}: scheme {name} has no parameter of such a name') from None
+    if patch_size not in (None, scheme.patch_size):
+        raise ValueError(f'{text!r} has patches of {scheme.patch_size} pixels, and not '
+                         f'{patch_size}: give them as --patch-size')
     if scheme.drop:
         raise ValueError(f'{text!r} drops patches, which have no features: leave drop out')
     return scheme

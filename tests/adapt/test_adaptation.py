@@ -168,6 +168,7 @@ def test_kept_backbone_keeps_strides():
     (RETINANET, dict(scheme='mix+shuffle'), 'needs a key'),
     (RETINANET, dict(scheme='mix', grid=1), 'mixes nothing'),
     (RETINANET, dict(scheme='blur'), 'is none of mix, '),
+    (RETINANET, dict(scheme='plain', gain=4), 'leave grid, center_strength and gain out'),
     (RETINANET, dict(scheme='mix+shuffle', key_file='k', keep_backbone=True), 'neighbors'),
     ('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', dict(grid=8),
      'is 0.5 in an image mixed with grid 8'),

@@ -19,6 +19,7 @@ from mmppvit.plan.plan_rows import Row
     ('shuffle', 'shuffle P16', 'plain_P16'),
     ('mix+center+shuffle', 'mix+center+shuffle P16 g2', 'mix+center_P16_g2'),
     ('mix+center:strength=.5', 'mix+center P16 g2 s0.5', 'mix+center_P16_g2_s0.5'),
+    ('mix+center:strength=0', 'mix+center P16 g2 s0', 'mix+center_P16_g2_s0'),
     ('mix+center:gain=4', 'mix+center P16 g2 gain 4', 'mix+center_P16_g2_gain_4'),
     ('mix+center:normalize=true', 'mix+center P16 g2 normalize', 'mix+center_P16_g2_normalize'),
     ('blur:strength=4', 'blur P16 s4', 'blur_P16_s4'),
@@ -76,6 +77,8 @@ def test_plan_file(tmp_path):
     ('schemes: [mix]\nepoch: 3', 'no option epoch: choose from schemes, max_loss'),
     ('schemes: [mix]\nseeds: two', "seeds must be of type int, got 'two'"),
     ('schemes: [mix]\nhalving: 1', 'halving must be of type bool'),
+    ('schemes: [mix]\nmax_loss: 3', 'max_loss must lie between 0 and 1'),
+    ('schemes: [mix]\nepochs: 0', 'epochs must lie between 1 and inf'),
 ])
 def test_wrong_plan_files(tmp_path, text, error):
     (tmp_path / 'plan.yaml').write_text(text)

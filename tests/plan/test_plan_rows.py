@@ -36,6 +36,13 @@ def test_a_table_by_hand_needs_few_columns(tmp_path):
         read_rows(tmp_path / 'none.csv')
 
 
+def test_a_row_keeps_its_label_when_it_is_changed(tmp_path):
+    table, row = PlanTable(tmp_path / 'plan.csv'), Row(scheme='noise', strength=1.23456)
+    table.add(row)
+    table.change([(row.label, 0)], map=.1)
+    assert [row.label for row in table.rows + read_rows(table.path)] == [row.label] * 2
+
+
 def test_changes_of_several_threads_are_all_kept(tmp_path):
     table = PlanTable(tmp_path / 'plan.csv')
     rows = [Row(scheme='mix', seed=seed) for seed in range(20)]

@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from mmppvit.plan import training_run
 from mmppvit.plan.choices import parse_candidate
 from mmppvit.plan.outcome import finish
 from mmppvit.plan.plan_rows import read_rows
@@ -114,6 +117,40 @@ def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(tmp_path, interrupt)
     rest = Trainer(SCORES)
     assert quick(tmp_path / 'broken', FOUR, rest, **options).run() == rows
     assert broken.calls + rest.calls == whole.calls
+
+
+def test_what_failed_after_the_first_part_is_tried_again(tmp_path):
+    options, trainer, rest = dict(epochs=3, halving=True), Trainer(SCORES), Trainer(SCORES)
+    rows = quick(tmp_path / 'whole', FOUR, Trainer(SCORES), **options).run()
+
+    def start(args, log, keep=()):
+        failing = '--resume' in args and 'blur' in str(log)
+        return Ended(1) if failing else trainer(args, log, keep)
+
+    found = quick(tmp_path / 'broken', FOUR, start, **options).run()
+    assert [row.label for row in found if row.status == 'failed'] == ['blur P16 s4']
+    assert quick(tmp_path / 'broken', FOUR, rest, **options).run() == rows
+    assert rest.calls == [('blur_P16_s4_seed0', 3, True)]
+
+
+def test_an_interrupted_plan_ends_all_that_trains(tmp_path, monkeypatch):
+    script = tmp_path / 'python'
+    script.write_text('#!/bin/sh\nexec sleep 60\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, 'executable', str(script))
+
+    def start(args, log, keep=()):
+        if 'plain' in str(log):
+            return training_run.run_mmppvit(args, log, keep)
+        while not training_run._running:
+            time.sleep(.01)
+        raise KeyboardInterrupt
+
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        quick(tmp_path / 'out', 'mix', start, epochs=3, jobs=2).run()
+    assert time.monotonic() - begin < 30
+    assert {row.status for row in read_rows(tmp_path / 'out/plan.csv')} == {'waiting'}
 
 
 def test_several_at_a_time_give_the_same_rows(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 
+from mmppvit.plan import plan_plots
 from mmppvit.plan.plan_plots import plot_curve, plot_plan
 from mmppvit.plan.plan_rows import Row, write_rows
 from mmppvit.plan.size_curve import mean_ratios, ratios, read_plans
@@ -55,3 +56,11 @@ def test_plots_and_folders(tmp_path):
     plot_plan(tmp_path / 'plan.png', ROWS[2:], {'plain P16': 0, 'mix P16 g2': 2}, .03)
     for name in ('curve.png', 'plan.png'):
         assert (tmp_path / name).read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_line_is_that_of_the_verdict(tmp_path, monkeypatch):
+    """The budget is a share of the mean over seeds, not of the best of them."""
+    figures = []
+    monkeypatch.setattr(plan_plots, '_save', lambda figure, path: figures.append(figure))
+    plot_plan(tmp_path / 'plan.png', ROWS[2:], {'plain P16': 0, 'mix P16 g2': 2}, .1)
+    assert figures[0].axes[0].lines[-1].get_ydata()[0] == pytest.approx(.27)

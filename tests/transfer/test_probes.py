@@ -12,7 +12,7 @@ import pytest
 
 from mmppvit.models.checkpoints import write_state_dict
 from mmppvit.transfer.object_views import ViewOptions, cut_square, cut_views
-from mmppvit.transfer.probe_run import ProbeJob, settings_of
+from mmppvit.transfer.probe_run import ProbeJob, run_probe, settings_of
 from mmppvit.transfer.probes import (
     PROBES,
     balanced_accuracy,
@@ -138,6 +138,25 @@ def test_schemes_in_one_word(text, expected):
 def test_wrong_schemes(text, message):
     with pytest.raises(ValueError, match=message):
         scheme_from_text(text)
+
+
+def test_a_scheme_has_the_patches_of_its_backbone(photographs):
+    assert ProbeJob(*photographs, schemes=('mix,patch_size=16', ))
+    with pytest.raises(ValueError, match='has patches of 8 pixels, and not 16'):
+        ProbeJob(*photographs, schemes=('mix,patch_size=8', ))
+
+
+def test_nothing_to_probe(photographs, tmp_path):
+    write_state_dict(tmp_path / 'vit.safetensors', toy_state())
+    job = ProbeJob(*photographs, [tmp_path / 'vit.safetensors'], ('mix+shuffle', ),
+                   positions=('kept', ), floor=False)
+    with pytest.raises(ValueError, match='nothing to probe'):
+        run_probe(job)
+
+
+def test_every_class_has_a_view(photographs):
+    views = cut_views(*photographs, ViewOptions(max_views=2, min_per_class=4, background=True))
+    assert len(views.labels) == len(views.classes) == 3
 
 
 def test_rows_are_those_that_make_a_difference(photographs):
