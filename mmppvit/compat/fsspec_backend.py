@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import PurePosixPath
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
@@ -75,7 +76,8 @@ class FsspecBackend(BaseStorageBackend):
                          ) -> Iterator[str]:
         """Names of files and folders below, relative to ``dir_path``."""
         files = sorted(self._path(dir_path).listing() or ())
-        folders = sorted({name.rpartition('/')[0] for name in files} - {''})
+        folders = sorted({parent.as_posix() for name in files
+                          for parent in PurePosixPath(name).parents} - {'.'})
         for name in (*(folders if list_dir else ()), *(files if list_file else ())):
             if (recursive or '/' not in name) and (suffix is None or name.endswith(suffix)):
                 yield name

@@ -16,12 +16,13 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from mmppvit.encryption import KeyFileError
 from mmppvit.encryption.key_sources import KeySource
@@ -31,6 +32,7 @@ from mmppvit.utils.user_errors import RunError, UserError, need_packages
 
 __all__ = ['ENGINES', 'Engine', 'Order', 'make_order', 'seal_batch']
 
+T = TypeVar('T')
 _BATCH = 8  # images of one task of an engine, whose overhead is about that of an image
 _AHEAD = 4  # batches for each worker that are under way
 _RETRIES = 3
@@ -71,7 +73,7 @@ class Order:
 def make_order(job: SealJob, resume: bool, places: tuple[Path, ...],
                key_source: KeySource | None) -> Order:
     """The order to seal ``job``; paths are absolute, as workers may be in other folders."""
-    source = None if key_source is None else key_source.find()
+    source = None if key_source is None or job.key is None else key_source.find()
     if source is None and job.key is not None and job.key.path is not None:
         source = KeySource(job.key.path)
     if source is not None and source.fd is not None:
@@ -162,6 +164,18 @@ def seal_batch(order: Order, tasks: list[Task]) -> list[Result]:
     return [_SEALERS[order.number](task) for task in tasks]
 
 
+def _connected(name: str, address: str | None, connect: Callable[[], T]) -> T:
+    """What ``connect`` gives; an address that leads nowhere is a user's error."""
+    try:
+        return connect()
+    except Exception as err:  # of many kinds, by what is wrong with the address
+        if address is None:
+            raise
+        reason = ' '.join(str(err).split())
+        raise UserError(f'no cluster of {name} answers at {address} ({reason:.200}): correct '
+                        '--engine-address, or start it; then --resume') from None
+
+
 def _same(order: Order) -> Order:
     return order
 
@@ -183,7 +197,7 @@ def _dask(address: str | None) -> Engine:
                 where = stack.enter_context(LocalCluster(
                     n_workers=max(num_workers, 1), threads_per_worker=1, security=True,
                     dashboard_address=None))
-            client = stack.enter_context(Client(where))
+            client = stack.enter_context(_connected('Dask', address, lambda: Client(where)))
             # A task, and not scattered: what was scattered is lost with its worker.
             shared = client.submit(_same, order, pure=False)
             batches = _batches(tasks)
@@ -199,6 +213,9 @@ def _dask(address: str | None) -> Engine:
                     under_way.update(submit(1))
             except KilledWorker:
                 raise RunError(f'a worker of Dask {_LOST}') from None
+            except CancelledError:  # all that is told here of an order that no worker could open
+                raise RunError('the workers of Dask were lost, or cannot read the key: their log '
+                               'says why. Then --resume') from None
     return run
 
 
@@ -209,8 +226,9 @@ def _ray(address: str | None) -> Engine:
         import ray
         started = not ray.is_initialized()
         if started:
-            ray.init(address or 'local', include_dashboard=False, log_to_driver=False,
-                     num_cpus=None if address else max(num_workers, 1))
+            _connected('Ray', address, lambda: ray.init(
+                address or 'local', include_dashboard=False, log_to_driver=False,
+                num_cpus=None if address else max(num_workers, 1)))
         try:
             shared, batches = ray.put(order), _batches(tasks)
             function = ray.remote(num_cpus=1, max_retries=_RETRIES)(seal_batch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = F
     sources, annotations = read_sources(job.img_dir, job.ann_file)
     kept = None if job.ann_file is None else sealed_annotations(
         job.ann_file, {source.in_json: source.name for source in sources})[0]
-    if (resume or update) and is_committed(job.out):
+    if is_committed(job.out) and (resume or update):
         if look_only:
             raise ValueError(f'{job.out} has a new state that is complete and not in place: '
                              '--resume or --update without --dry-run puts it there first')
@@ -176,21 +177,31 @@ def _forget_others(plan: Plan) -> None:
     Raises:
         ValueError: It is still at work.
     """
+    work = plan.job.out / WORK
+    try:
+        # One part at a time: what another has staged for this update already is not left over.
+        with locked(work / 'start.lock'):
+            _forget_unlocked(plan)
+    except FileNotFoundError:  # nothing is left
+        pass
+
+
+def _forget_unlocked(plan: Plan) -> None:
     job, work = plan.job, plan.job.out / WORK
-    if work.is_symlink():
-        raise ValueError(f'{work} is a link: remove it')
     own = {plan.journal(part).path: plan.journal(part) for part in range(job.shard[1])}
     others = [path for path in work.glob('shard-*.jsonl')
               if path not in own or not own[path].is_of_job()]
-    for path in others:
-        try:
-            with locked(path.with_suffix('.lock'), wait=False):
-                path.unlink(missing_ok=True)
-        except OSError:
-            raise ValueError(f'another process is sealing {job.out} with other images or options: '
-                             'wait for it') from None
-    if others:
-        shutil.rmtree(job.out / NEXT, ignore_errors=True)
+    with ExitStack() as locks:
+        for path in others:
+            try:
+                locks.enter_context(locked(path.with_suffix('.lock'), wait=False))
+            except OSError:
+                raise ValueError(f'another process is sealing {job.out} with other images or '
+                                 'options: wait for it') from None
+        if others:  # the journals last: they tell the next run what is left, if this is killed
+            shutil.rmtree(job.out / NEXT, ignore_errors=True)
+        for path in others:
+            path.unlink(missing_ok=True)
 
 
 def _output_names(job: SealJob, sources: Sequence[Source]) -> list[str]:
@@ -288,5 +299,8 @@ def _plain_mac(plan: Plan, source: Source) -> str | None:
 
 
 def _is_whole(plan: Plan, image: SealedImage) -> bool:
-    content = read_regular(path_within(plan.job.out, plan.place(image.file)))
-    return len(content) == image.bytes and hashlib.sha256(content).hexdigest() == image.sha256
+    for file in dict.fromkeys((plan.place(image.file), image.file)):  # a killed run may have
+        content = read_regular(path_within(plan.job.out, file))       # staged another
+        if len(content) == image.bytes and hashlib.sha256(content).hexdigest() == image.sha256:
+            return True
+    return False

@@ -36,8 +36,15 @@ def place_of(out: Path, file: str) -> str:
 
 
 def is_committed(out: Path) -> bool:
-    """Whether a new state is complete, and not in place yet."""
-    return not (out / WORK).is_symlink() and (out / NEXT / MANIFEST).is_file()
+    """Whether a new state is complete, and not in place yet.
+
+    Raises:
+        ValueError: The folder that it is staged in is a link.
+    """
+    for folder in (out / WORK, out / NEXT):
+        if folder.is_symlink():  # what is staged would be written somewhere else
+            raise ValueError(f'{folder} is a link: remove it')
+    return (out / NEXT / MANIFEST).is_file()
 
 
 def commit(manifest: Manifest, key: Key | None, out: Path, before: Manifest) -> None:
@@ -66,21 +73,25 @@ def put_in_place(out: Path, key: Key | None) -> None:
     new = Manifest.load(out / NEXT)
     if key is not None:
         new.check_key(key)
+    elif new.key is not None:
+        raise ManifestError(f'{out / NEXT} is signed: putting it in place needs the key')
+    was = {}
     if (out / MANIFEST).is_file():
         old = Manifest.load(out)
         other = old.version > 3 and (new.name, new.role) != (old.name, old.role)
         if other or new.counter < old.counter:
             raise ManifestError(f'{out / NEXT} has counter {new.counter} of {new.name!r}, and '
                                 f'{out} has {old.counter} of {old.name!r}: remove {out / WORK}')
-        known = old.listed_files()
-    else:
-        known = set()
-    digests = {image.file: image.sha256 for image in new.images}
-    digests |= {name: digest for name, digest in ((ANNOTATIONS, new.annotations),
-                                                  (SEALED_METADATA, new.sealed_metadata))
-                if digest is not None}
+        if key is None and old.key is not None:
+            raise ManifestError(f'{out} is signed, and {out / NEXT} is not: remove {out / WORK}')
+        was = _digests(old)
+    digests = _digests(new)
+    for file in digests.keys() - {file for file in was if was[file] == digests.get(file)}:
+        if not (out / NEXT / file).is_file() and not _is(path_within(out, file), digests[file]):
+            raise ManifestError(f'{file} is neither in {out / NEXT} nor in place: remove '
+                                f'{out / WORK}, and start the update again')
     # New files first, which the old state does not know: it stays whole for longer.
-    for files in (digests.keys() - known, digests.keys() & known):
+    for files in (digests.keys() - was.keys(), digests.keys() & was.keys()):
         sync_files(out, [file for file in sorted(files) if _put(out, file, digests[file])])
     _link(out / NEXT / MANIFEST, out / MANIFEST)
     sync_files(out, [MANIFEST])
@@ -90,12 +101,30 @@ def put_in_place(out: Path, key: Key | None) -> None:
     remove_leftovers(out)
 
 
+def _digests(manifest: Manifest) -> dict[str, str]:
+    """SHA-256 of every file of a set but its manifest. Sealed metadata, if any, is open."""
+    digests = {image.file: image.sha256 for image in manifest.images}
+    return digests | {name: digest for name, digest in (
+        (ANNOTATIONS, manifest.annotations), (SEALED_METADATA, manifest.sealed_metadata))
+        if digest is not None}
+
+
+def _is(path: Path, digest: str) -> bool:
+    """Whether there is such a file with this content."""
+    try:
+        return hashlib.sha256(read_regular(path)).hexdigest() == digest
+    except OSError:
+        return False
+
+
 def _put(out: Path, file: str, digest: str) -> bool:
     """Put a staged file in place; whether there was one. What is staged no more is in place."""
     staged = out / NEXT / file
     if not staged.is_file():
         return False
-    if hashlib.sha256(read_regular(path_within(out / NEXT, file))).hexdigest() != digest:
+    if not _is(path_within(out / NEXT, file), digest):
+        if _is(path_within(out, file), digest):  # a killed run staged what is not wanted any more
+            return False
         raise ManifestError(f'{staged} is not what was sealed: remove {out / WORK}, and start the '
                             'update again')
     _link(staged, path_within(out, file))

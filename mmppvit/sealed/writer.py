@@ -145,8 +145,10 @@ def _assemble(plan: Plan, report: SealReport) -> None:
             if all(part.covers() for part in parts):
                 _write_end(plan, report, parts)
                 return
-    except FileNotFoundError:  # another shard has just done this
-        pass
+    except FileNotFoundError:
+        if (job.out / WORK).is_dir():
+            raise
+        # Another shard has just done this.
     report.complete = (job.out / MANIFEST).exists() and not journals[job.shard[0]].path.exists()
 
 

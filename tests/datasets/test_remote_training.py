@@ -163,5 +163,6 @@ def test_plain_data_sets_and_files(sealed_shapes, store):
     assert not exists('memory://bucket/c')
     assert list(list_dir_or_file('memory://bucket/a')) == ['b.txt']
     assert list(list_dir_or_file('memory://bucket', list_dir=False)) == []
+    assert 'plain' in list_dir_or_file('memory://bucket', list_file=False)  # has folders only
     with get_local_path('memory://bucket/a/b.txt') as path, open(path) as file:
         assert file.read() == 'abc'

@@ -121,5 +121,31 @@ def test_errors_of_workers_are_told(plain, tmp_path, engine, monkeypatch):
     assert not (tmp_path / 'out/manifest.json').exists()
 
 
+def test_a_cluster_that_is_not_there(plain, tmp_path, monkeypatch, capsys):
+    pytest.importorskip('distributed', reason='pip install "mmppvit[dask]"')
+    import dask
+    args = ['seal', '--img-dir', str(plain / 'images'), '--scheme', 'mix', '--engine', 'dask']
+    with dask.config.set({'distributed.comm.timeouts.connect': '0.2s'}):
+        for i, address in enumerate(('tcp://127.0.0.1:1', 'what://nowhere:1')):
+            assert main([*args, '--out', str(tmp_path / f'{i}'), '--engine-address', address]) == 2
+            assert f'no cluster of Dask answers at {address}' in capsys.readouterr().err
+
+
+def test_a_worker_that_cannot_read_the_key(plain, key, tmp_path, capfd):
+    pytest.importorskip('distributed', reason='pip install "mmppvit[dask]"')
+    once = tmp_path / 'once.sh'  # for the command itself
+    once.write_text(f'mkdir {tmp_path}/read && cat {key._path}\n')
+    assert main(['seal', '--img-dir', str(plain / 'images'), '--scheme', 'mix+shuffle', '--out',
+                 str(tmp_path / 'out'), '--key-command', f'sh {once}', '--engine', 'dask']) == 2
+    assert 'cannot read the key: their log says why' in capfd.readouterr().err
+
+
+def test_no_key_is_looked_for_where_none_is_needed(plain, tmp_path, monkeypatch):
+    monkeypatch.setenv('MMPPVIT_KEY', '/nowhere')
+    monkeypatch.setenv('MMPPVIT_KEY_COMMAND', 'false')
+    assert main(['seal', '--img-dir', str(plain / 'images'), '--scheme', 'mix', '--out',
+                 str(tmp_path / 'out')]) == 0
+
+
 def _full(order: Order, tasks: list) -> list:
     raise OSError(28, 'No space left on device')

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import threading
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,9 @@ from mmppvit.sealed import (
     staging,
 )
 from mmppvit.sealed.dry_run import plan_sealing
+from mmppvit.sealed.journal import locked
+from mmppvit.sealed.resume import make_plan
+from mmppvit.sealed.sources import forget_annotations
 from tests.sealed.jobs import FORK, content_of, make_job, seal_and_exit
 from tests.sealed.power import Disk
 
@@ -247,6 +251,105 @@ def test_a_complete_state_is_put_in_place_by_the_next_run(folder, key, tmp_path,
     shutil.copytree(old, tmp_path / 'set' / '.sealing/next')
     with pytest.raises(ManifestError, match='has counter 1'):
         seal_dataset(_job(folder, tmp_path / 'set', key), True)
+
+
+def _interrupted(folder: Path, out: Path, key: Key | None, monkeypatch, place: str,
+                 name: str = 'more') -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(f'mmppvit.sealed.{place}', _die)
+        with pytest.raises(KeyboardInterrupt):
+            seal_dataset(_job(folder, out, key, name), update=True, remove=True)
+
+
+def test_what_a_killed_update_left_hides_nothing(folder, key, tmp_path, monkeypatch):
+    """Of an image that it changed, and whose plain file is gone now."""
+    seal_dataset(_job(folder, tmp_path / 'set', key, 'first'))
+    before = content_of(tmp_path / 'set')
+    plain = (folder / 'images/000000000002.png').read_bytes()
+    _change(folder)
+    _interrupted(folder, tmp_path / 'set', key, monkeypatch, 'writer.commit')
+    (folder / 'images/000000000002.png').unlink()
+    left = shutil.copytree(tmp_path / 'set', tmp_path / 'left')
+    for path in left.glob('.sealing/*.jsonl'):  # as if it was not on the disk
+        path.unlink()
+    # Killed once more, while it takes away what the other one staged.
+    _interrupted(folder, tmp_path / 'set', key, monkeypatch, 'resume.shutil.rmtree', 'second')
+    for out in (tmp_path / 'set', left):
+        report = seal_dataset(_job(folder, out, key), update=True, remove=True)
+        assert report.removed == ['000000000003.png']
+        assert check_sealed(out, key).problems == []
+        assert content_of(out)['images/000000000002.png'] == before['images/000000000002.png']
+    (folder / 'images/000000000002.png').write_bytes(plain)
+    assert seal_dataset(_job(folder, left, key), update=True).written == 0
+
+
+def test_parts_do_not_take_away_what_another_part_staged(folder, key, tmp_path, monkeypatch):
+    seal_dataset(_job(folder, tmp_path / 'set', key, 'first'))
+    _interrupted(folder, tmp_path / 'set', key, monkeypatch, 'writer.commit')
+    work = tmp_path / 'set/.sealing'
+    with locked(work / 'start.lock'):  # another part takes away what is left, then stages
+        part = threading.Thread(target=make_plan, args=(
+            _job(folder, tmp_path / 'set', key, shard=(1, 2)), False, True, True))
+        part.start()
+        part.join(.3)
+        assert part.is_alive()  # it waits, and has not looked at what is left
+        for path in work.glob('*.jsonl'):
+            path.unlink(missing_ok=True)
+        staged = work / 'next/images/000000000006.png'
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_bytes(b'staged')
+    part.join()
+    assert staged.exists()
+
+
+def test_a_file_that_is_nowhere_is_noticed_before_anything_changes(folder, key, tmp_path,
+                                                                   monkeypatch):
+    seal_dataset(_job(folder, tmp_path / 'set', key, 'first'))
+    before = content_of(tmp_path / 'set')
+    _change(folder)
+    _interrupted(folder, tmp_path / 'set', key, monkeypatch, 'writer.put_in_place')
+    (tmp_path / 'set/.sealing/next/images/000000000002.png').unlink()
+    with pytest.raises(ManifestError, match=r'000000000002\.png is neither in'):
+        seal_dataset(_job(folder, tmp_path / 'set', key, 'more'), update=True)
+    assert {name: digest for name, digest in content_of(tmp_path / 'set').items()
+            if not name.startswith('.sealing')} == before
+
+
+def test_a_signed_set_changes_with_its_key_only(folder, key, tmp_path, monkeypatch):
+    mix = Scheme('mix')
+    for name, its_key in (('signed', key), ('open', None)):
+        seal_dataset(_job(folder, tmp_path / name, its_key, 'first', scheme=mix))
+    before = content_of(tmp_path / 'signed')
+    shutil.copytree(tmp_path / 'open', tmp_path / 'signed/.sealing/next')
+    for its_key, message in ((None, 'is signed, and'), (key, 'without a key')):
+        with pytest.raises(ManifestError, match=message):
+            seal_dataset(_job(folder, tmp_path / 'signed', its_key, 'first', scheme=mix), True)
+    shutil.rmtree(tmp_path / 'signed/.sealing')
+    assert content_of(tmp_path / 'signed') == before
+
+
+def test_nothing_is_staged_through_a_link(folder, key, tmp_path):
+    seal_dataset(_job(folder, tmp_path / 'set', key, 'first'))
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'set/.sealing').mkdir()
+    (tmp_path / 'set/.sealing/next').symlink_to(tmp_path / 'elsewhere')
+    _change(folder)
+    for options in ({'update': True, 'remove': True}, {'resume': True}):
+        name = 'second' if 'update' in options else 'first'
+        with pytest.raises(ValueError, match='next is a link: remove it'):
+            seal_dataset(_job(folder, tmp_path / 'set', key, name), **options)
+    assert not any((tmp_path / 'elsewhere').iterdir())
+
+
+def test_a_json_that_vanishes_is_told(folder, key, tmp_path, monkeypatch):
+    """And not taken for another part that has finished."""
+    def forget():
+        forget_annotations()
+        (folder / 'first.json').unlink(missing_ok=True)
+
+    monkeypatch.setattr('mmppvit.sealed.writer.forget_annotations', forget)
+    with pytest.raises(FileNotFoundError, match=r'first\.json'):
+        seal_dataset(_job(folder, tmp_path / 'set', key, 'first'))
 
 
 @pytest.mark.parametrize('with_key', [True, False])
