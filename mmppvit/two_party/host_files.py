@@ -33,10 +33,11 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         with safe_open(path, framework='pt') as file:
             info = json.loads(file.metadata()['mmppvit'])
+            digest = info['digest']
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as err:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as err:
         raise ProtocolError(f'{path.name} of the host is damaged: {type(err).__name__}') from None
-    if hashlib.sha256(save(dict(sorted(tensors.items())))).hexdigest() != info['digest']:
+    if hashlib.sha256(save(dict(sorted(tensors.items())))).hexdigest() != digest:
         raise ProtocolError(f'{path.name} of the host is damaged: its digest is another one')
     return tensors, info
 
