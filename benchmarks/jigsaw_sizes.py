@@ -1,11 +1,12 @@
-"""How many neighbors jigsaw solvers put right at detection sizes, with time and memory.
+"""How many neighbors attackers put right at detection sizes, with time and memory.
 
     python benchmarks/jigsaw_sizes.py $MMPPVIT_DATA/coco_mini --out jigsaw_sizes.csv
 
 The first ``--num`` images of the folder are stretched to ``--size``, encrypted by each scheme and
-solved; the learned solver learns for ``--seconds`` from the ``--learn`` images after them. Every
-case runs in a process of its own, whose peak of memory is measured; cases that the CSV has already
-are not run again.
+solved; attackers that learn do so for ``--seconds`` from the ``--learn`` images after them, and
+``known-scene`` has a simulated second photograph of each. Every case runs in a process of its own,
+of which peak memory and seconds of CPU time are measured; cases that the CSV has already are not
+run again. ``itn`` looks for no order, so that only time and memory are told.
 """
 from __future__ import annotations
 
@@ -19,14 +20,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmppvit.attacks.attackers.interface import Budget, Pair
-from mmppvit.attacks.attackers.jigsaw import (
-    JigsawBlind,
-    JigsawLearned,
-    JigsawMGC,
-    largest_component,
-    neighbor_accuracy,
-)
+from mmppvit.attacks.attackers.catalogue import find_attackers
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair
+from mmppvit.attacks.attackers.jigsaw import largest_component, neighbor_accuracy
+from mmppvit.attacks.attackers.known_scene import photograph_again
 from mmppvit.attacks.scoring.image_metrics import bootstrap_interval
 from mmppvit.encryption import Key, Scheme, make_scheme
 
@@ -36,7 +33,8 @@ SCHEMES = {
     'mix+shuffle': make_scheme('mix+shuffle', grid=2),
     'mix+center+shuffle, strength 0.5': make_scheme('mix+center+shuffle', center_strength=.5),
     'mix+center+shuffle': make_scheme('mix+center+shuffle', center_strength=1.)}
-SOLVERS = {kind.name: kind for kind in (JigsawMGC, JigsawBlind, JigsawLearned)}
+SOLVERS = ('jigsaw-mgc', 'jigsaw-blind', 'jigsaw-learned')
+OTHERS = ('jigsaw-transformer', 'vit', 'itn', 'known-scene')
 
 
 def solve(scheme: str, solver: str, files: list[Path], args: argparse.Namespace) -> dict[str, str]:
@@ -45,25 +43,34 @@ def solve(scheme: str, solver: str, files: list[Path], args: argparse.Namespace)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     pairs = [_encrypted(file, SCHEMES[scheme], args.size) for file in files]
-    attacker = SOLVERS[solver](SCHEMES[scheme], 0)
-    start = time.monotonic()
-    if attacker.needs != JigsawMGC.needs:
-        attacker.fit(pairs[args.num:], Budget(args.seconds))
-    learned = time.monotonic() - start
-    rights, parts, start = [], [], time.monotonic()
-    for pair in pairs[:args.num]:
+    attacker = find_attackers(solver)[solver](SCHEMES[scheme], 0)
+    start = time.process_time()
+    attacker.fit(_to_learn_from(attacker, pairs, args.num), Budget(args.seconds))
+    learned, start = time.process_time() - start, time.process_time()
+    orders = [(attacker.reconstruct(pair.encrypted).order, pair.order)
+              for pair in pairs[:args.num]]
+    solved = (time.process_time() - start) / args.num
+    told = dict.fromkeys(('neighbors', 'low', 'high', 'largest', 'placed'), '')
+    if orders[0][0] is not None:
         side = attacker.scheme.side
-        shape = pair.encrypted.shape[0] // side, pair.encrypted.shape[1] // side
-        order = attacker.reconstruct(pair.encrypted).order
-        rights.append(neighbor_accuracy(order, pair.order, shape))
-        parts.append(largest_component(order, pair.order, shape))
-    low, high = bootstrap_interval(rights)
+        shape = pairs[0].encrypted.shape[0] // side, pairs[0].encrypted.shape[1] // side
+        rights = [neighbor_accuracy(*both, shape) for both in orders]
+        parts = [largest_component(*both, shape) for both in orders]
+        placed = [np.mean(found == true) for found, true in orders]
+        told = dict(zip(told, (f'{value:.3f}' for value in (
+            np.mean(rights), *bootstrap_interval(rights), np.mean(parts), np.mean(placed))),
+            strict=True))
     return dict(
         scheme=scheme, solver=solver, patches=str(len(pairs[0].order)), images=str(args.num),
-        neighbors=f'{np.mean(rights):.3f}', low=f'{low:.3f}', high=f'{high:.3f}',
-        largest=f'{np.mean(parts):.3f}', learning_s=f'{learned:.0f}',
-        solving_s=f'{(time.monotonic() - start) / args.num:.0f}',
+        **told, learning_s=f'{learned:.0f}', solving_s=f'{solved:.0f}',
         peak_gb=f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}')
+
+
+def _to_learn_from(attacker: Attacker, pairs: list[Pair], num: int) -> list[Pair]:
+    if attacker.learns_from != 'scenes':
+        return pairs[num:]
+    return [Pair(pair.name, pair.encrypted, photograph_again(pair.plain, shift=(2, 1), seed=place))
+            for place, pair in enumerate(pairs[:num])]
 
 
 def _encrypted(file: Path, scheme: Scheme, size: tuple[int, int]) -> Pair:
@@ -83,7 +90,7 @@ def main() -> None:
     parser.add_argument('--size', type=lambda text: tuple(map(int, text.split('x'))),
                         default=(1333, 800), metavar='WxH')
     parser.add_argument('--schemes', nargs='+', choices=SCHEMES, default=list(SCHEMES))
-    parser.add_argument('--solvers', nargs='+', choices=SOLVERS, default=list(SOLVERS))
+    parser.add_argument('--solvers', nargs='+', choices=(*SOLVERS, *OTHERS), default=list(SOLVERS))
     parser.add_argument('--out', type=Path, required=True, help='CSV file to write')
     args = parser.parse_args()
     files = sorted(args.images.rglob('*.jpg'))[:args.num + args.learn]

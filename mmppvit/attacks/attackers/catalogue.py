@@ -14,6 +14,7 @@ ATTACKERS = {  # in the order of the report
     'jigsaw-mgc': 'mmppvit.attacks.attackers.jigsaw:JigsawMGC',
     'jigsaw-blind': 'mmppvit.attacks.attackers.jigsaw:JigsawBlind',
     'jigsaw-learned': 'mmppvit.attacks.attackers.jigsaw:JigsawLearned',
+    'jigsaw-transformer': 'mmppvit.attacks.attackers.jigsaw:JigsawTransformer',
     'vit': 'mmppvit.attacks.attackers.vit_attacker:ViTAttacker',
     'itn': 'mmppvit.attacks.attackers.inverse_network:InverseNetwork',
     'fr': 'mmppvit.attacks.attackers.feature_reconstruction:FeatureReconstruction',

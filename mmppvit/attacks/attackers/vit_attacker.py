@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.networks.initial_image import InitialImage
+from mmppvit.attacks.networks.place_bins import shares_of_bins
 from mmppvit.attacks.networks.restoration import (
     KnownMixing,
     in_bfloat16,
@@ -65,8 +66,7 @@ class PositionNetwork(nn.Module):
 
     def places(self, count: int) -> Tensor:
         """(count, bins): the share of every class in the rows, or columns, of an image."""
-        at = ((torch.arange(count) + .5) / count * self.bins - .5).clamp(0, self.bins - 1)
-        return (1 - (at[:, None] - torch.arange(self.bins)).abs()).clamp(min=0)
+        return shares_of_bins(count, self.bins)
 
 
 def assign_places(scores: np.ndarray, rows: int, cols: int, row_shares: np.ndarray,

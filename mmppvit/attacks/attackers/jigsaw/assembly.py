@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from mmppvit.attacks.attackers.jigsaw.candidate_placement import place_candidates
 from mmppvit.attacks.attackers.jigsaw.candidates import CandidateMatrix
@@ -14,7 +15,7 @@ from mmppvit.attacks.attackers.jigsaw.refinement import (
     reassign,
 )
 
-__all__ = ['MOST_DENSE', 'assemble']
+__all__ = ['MOST_DENSE', 'assemble', 'assemble_in_cells']
 
 _RESTARTS = 4  # from the largest good segment; later ones hardly ever gain
 _PROPAGATIONS = 2
@@ -94,6 +95,57 @@ def _framed(best: np.ndarray, scores: PairScores) -> np.ndarray:
                    for axis in (0, 1) for step in (-1, 1)]
         layout = max(layouts, key=lambda one: layout_score(one, scores))
         if layout_score(layout, scores) <= layout_score(best, scores):
+            break
+        best = layout
+    return best
+
+
+def assemble_in_cells(scores: PairScores, odds: np.ndarray, shape: tuple[int, int],
+                      blank: np.ndarray | None = None) -> np.ndarray:
+    """As :func:`assemble`, where something is known of which piece lies in which cell, too.
+
+    Begins once with the likeliest permutation by ``odds`` alone, and once with what
+    :func:`assemble` makes of the pairs alone, moved where it fits the odds best. Both are refined
+    by beliefs from pairs and cells together and by exact reassignment; the likelier one is kept.
+
+    Args:
+        scores (PairScores): Of all pairs, or of the candidates of an image of many.
+        odds (ndarray): float32 (cells, pieces): log-odds of pieces for cells, row by row.
+        shape (tuple[int, int]): Rows and columns of the image.
+        blank (ndarray, optional): bool (N, ), pieces that show nothing; their odds must be 0.
+
+    Returns:
+        ndarray: int64 (N, ), where each piece belongs.
+
+    Raises:
+        ValueError: Scores, odds, shape and blanks are not of one number of pieces.
+    """
+    count = shape[0] * shape[1]
+    if odds.shape != (count, count):
+        raise ValueError(f'odds of shape {odds.shape} do not fit {shape[0]} x {shape[1]} patches')
+    order = assemble(scores, shape, blank)
+    alone = linear_sum_assignment(odds, maximize=True)[1].reshape(shape)
+    layouts = [_refined(start, scores, odds) for start in (
+        alone, _fitted(np.argsort(order).reshape(shape), scores, odds))]
+    best = max(layouts, key=lambda one: layout_score(one, scores, odds))
+    order[best.ravel()] = np.arange(count)
+    return order
+
+
+def _fitted(layout: np.ndarray, scores: PairScores, odds: np.ndarray) -> np.ndarray:
+    """Rolled by so many rows and columns that it scores most."""
+    rolled = (np.roll(layout, (down, across), (0, 1))
+              for down in range(layout.shape[0]) for across in range(layout.shape[1]))
+    return max(rolled, key=lambda one: layout_score(one, scores, odds))
+
+
+def _refined(layout: np.ndarray, scores: PairScores, odds: np.ndarray) -> np.ndarray:
+    best = reassign(layout, scores, odds=odds)
+    if layout.size > MOST_DENSE:  # beliefs would take hours and GB
+        return best
+    for _ in range(_PROPAGATIONS):
+        layout = reassign(propagate(best, scores, odds=odds), scores, odds=odds)
+        if layout_score(layout, scores, odds) <= layout_score(best, scores, odds):
             break
         best = layout
     return best

@@ -11,17 +11,25 @@ from mmppvit.attacks.attackers.jigsaw.compatibility import PairScores
 __all__ = ['largest_segment', 'layout_score', 'propagate', 'reassign']
 
 
-def layout_score(layout: np.ndarray, scores: PairScores) -> float:
-    """Sum of the log-odds of all neighbors in ``layout``, int64 (rows, cols)."""
+def layout_score(layout: np.ndarray, scores: PairScores, odds: np.ndarray | None = None) -> float:
+    """Sum of the log-odds of all neighbors in ``layout``, int64 (rows, cols).
+
+    ``odds``: float (cells, pieces), log-odds of pieces for cells, which are added where they are
+    known.
+    """
+    alone = 0. if odds is None else odds[np.arange(layout.size), layout.ravel()].sum(
+        dtype=np.float64)
     return float(scores.right[layout[:, :-1], layout[:, 1:]].sum(dtype=np.float64)
-                 + scores.below[layout[:-1], layout[1:]].sum(dtype=np.float64))
+                 + scores.below[layout[:-1], layout[1:]].sum(dtype=np.float64) + alone)
 
 
-def reassign(layout: np.ndarray, scores: PairScores, rounds: int = 40) -> np.ndarray:
+def reassign(layout: np.ndarray, scores: PairScores, rounds: int = 40,
+             odds: np.ndarray | None = None) -> np.ndarray:
     """Put the pieces of all black, then of all white squares of a chess board where they fit best.
 
     No two squares of one color are neighbors, so that each step is an assignment problem,
-    solved exactly: the score of the whole never falls. Ends when neither color has a gain.
+    solved exactly: the score of the whole never falls. Ends when neither color has a gain. ``odds``
+    as in :func:`layout_score`.
     """
     layout = layout.copy()
     black = np.indices(layout.shape).sum(0) % 2 == 0
@@ -30,6 +38,8 @@ def reassign(layout: np.ndarray, scores: PairScores, rounds: int = 40) -> np.nda
         cells = np.nonzero(black if k % 2 else ~black)
         pieces = layout[cells]
         votes = _votes(layout, scores, cells, pieces)
+        if odds is not None:
+            votes += odds[np.flatnonzero(black if k % 2 else ~black)[:, None], pieces]
         chosen = linear_sum_assignment(votes, maximize=True)[1]
         gain = votes[np.arange(len(chosen)), chosen].sum() - np.trace(votes)
         idle = 0 if gain > 1e-3 else idle + 1
@@ -76,7 +86,7 @@ def largest_segment(layout: np.ndarray, scores: PairScores,
 
 
 def propagate(layout: np.ndarray, scores: PairScores, rounds: int = 30,
-              trust: float = 1.) -> np.ndarray:
+              trust: float = 1., odds: np.ndarray | None = None) -> np.ndarray:
     """Loopy belief propagation over which piece lies where, starting around ``layout``.
 
     As Cho, Avidan and Freeman, *A probabilistic image jigsaw puzzle solver*, CVPR 2010, with the
@@ -88,6 +98,8 @@ def propagate(layout: np.ndarray, scores: PairScores, rounds: int = 30,
         scores (PairScores): Of all pairs.
         rounds (int): Of messages.
         trust (float): Log-odds that a piece lies where ``layout`` has it.
+        odds (ndarray, optional): As in :func:`layout_score`; part of what is believed from the
+            beginning.
 
     Returns:
         ndarray: int64 (rows, cols), the assignment of the greatest belief.
@@ -95,6 +107,8 @@ def propagate(layout: np.ndarray, scores: PairScores, rounds: int = 30,
     count = layout.size
     prior = np.ones((count, count), np.float32)
     prior[np.arange(count), layout.ravel()] = np.exp(trust)
+    if odds is not None:
+        prior *= np.exp(odds)
     prior = prior.reshape(*layout.shape, count)
     right, below = np.exp(scores.right), np.exp(scores.below)
     # (odds, the cells that send, those that get): to the right, to the left, down, up.

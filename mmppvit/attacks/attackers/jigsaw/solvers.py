@@ -35,8 +35,11 @@ class _Jigsaw(Attacker):
 
     def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         pieces = cut_pieces(encrypted, self.scheme)
-        order = assemble(self._scores(pieces), pieces.shape, pieces.blank)
+        order = self._assemble(pieces)
         return Reconstruction(self._image(encrypted, order), order)
+
+    def _assemble(self, pieces: Pieces) -> np.ndarray:
+        return assemble(self._scores(pieces), pieces.shape, pieces.blank)
 
     def _image(self, encrypted: np.ndarray, order: np.ndarray) -> np.ndarray:
         img = unshuffle_patches(encrypted, self.scheme.side, order)
