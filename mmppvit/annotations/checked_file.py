@@ -1,14 +1,17 @@
 """COCO jsons from files, checked."""
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from mmppvit.annotations.coco_check import check_coco
 from mmppvit.annotations.findings import CheckReport
+from mmppvit.annotations.json_stream import read_lists
 from mmppvit.annotations.json_text import parse_json
-from mmppvit.utils.regular_files import read_regular
+from mmppvit.utils.regular_files import open_regular, read_regular
 
-__all__ = ['AnnotationError', 'check_file', 'parse_coco', 'read_coco']
+__all__ = ['AnnotationError', 'check_file', 'checked_coco', 'file_digest', 'parse_coco',
+           'read_coco', 'stream_coco']
 
 
 class AnnotationError(ValueError):
@@ -45,6 +48,45 @@ def read_coco(path: str | Path) -> tuple[dict, CheckReport]:
     return parse_coco(_read(path), str(path))
 
 
+def stream_coco(path: str | Path) -> tuple[dict, CheckReport, str]:
+    """As :func:`read_coco`, in little memory: images and annotations are `PackedItems`.
+
+    Returns:
+        tuple: The data set, what was found in it, and the SHA-256 of the file.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it cannot be read.
+        AnnotationError: It cannot be used, or changed while it was read.
+    """
+    digest = file_digest(path)
+    try:
+        with open_regular(path) as file:
+            data = read_lists(file, ('images', 'annotations'))
+    except (ValueError, RecursionError):  # the whole text tells what is wrong with it
+        return *read_coco(path), digest
+    except OSError as err:
+        raise _unreadable(path, err) from None
+    if file_digest(path) != digest:
+        raise AnnotationError(f'{path} changed while it was read: try again')
+    return *checked_coco(data, str(path)), digest
+
+
+def file_digest(path: str | Path) -> str:
+    """The SHA-256 of a json.
+
+    Raises:
+        FileNotFoundError: There is no such file, or it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            digest = hashlib.sha256()
+            while part := file.read(2**20):
+                digest.update(part)
+            return digest.hexdigest()
+    except OSError as err:
+        raise _unreadable(path, err) from None
+
+
 def check_file(path: str | Path) -> CheckReport:
     """Everything that is wrong with a COCO json, also if it cannot be used.
 
@@ -64,5 +106,8 @@ def _read(path: str | Path) -> bytes:
     try:
         return read_regular(path)
     except OSError as err:
-        raise FileNotFoundError(f'no annotation file {path} that can be read: {err.strerror}'
-                                ) from None
+        raise _unreadable(path, err) from None
+
+
+def _unreadable(path: str | Path, err: OSError) -> FileNotFoundError:
+    return FileNotFoundError(f'no annotation file {path} that can be read: {err.strerror}')

@@ -1,14 +1,17 @@
 """The check of a COCO data set: everything that is wrong with it, at once."""
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 
 from mmppvit.annotations.coco_boxes import check_area, check_box, check_flags, note_place
 from mmppvit.annotations.coco_ids import Lookup, check_ids, whole_number
 from mmppvit.annotations.coco_masks import check_keypoints, check_segmentation
 from mmppvit.annotations.findings import CheckReport, shown
+from mmppvit.annotations.json_stream import PackedItems, editing, repeated
 
 __all__ = ['check_coco']
+
+_Items = list[dict] | PackedItems
 
 _MOST_PIXELS = 2**20  # a side: what OpenCV reads
 
@@ -20,7 +23,8 @@ def check_coco(data: object, name: str) -> tuple[dict, CheckReport]:
     not name is in it, and a detector that finds all boxes has an AP of 1.
 
     Args:
-        data (object): What the json holds; it is changed in place.
+        data (object): What the json holds; it is changed in place. Images and annotations may be
+            :class:`PackedItems`, and are so in the result.
         name (str): Its file, for messages.
 
     Returns:
@@ -50,26 +54,28 @@ def check_coco(data: object, name: str) -> tuple[dict, CheckReport]:
     return data, report
 
 
-def _items(data: dict, key: str, report: CheckReport) -> list[dict]:
+def _items(data: dict, key: str, report: CheckReport) -> _Items:
     """The list ``key``, without what is no object; images have to be there."""
     if key not in data and key != 'images':
         return []
     items = data.get(key)
-    if not isinstance(items, list):
+    if not isinstance(items, (list, PackedItems)):
         report.refuse('file that is not a COCO annotation file: it needs lists of images, '
                       'annotations and categories',
                       f'{key} is {shown(items) if key in data else "missing"}')
         return []
+    others = 0
     for place, item in enumerate(items):
         if not isinstance(item, dict):
+            others += 1
             report.refuse(f'entry of {key} that is not an object',
                           f'{key} number {place + 1} is {shown(item)}')
-    return [item for item in items if isinstance(item, dict)]
+    return [item for item in items if isinstance(item, dict)] if others else items
 
 
-def _check_images(images: list[dict], report: CheckReport) -> None:
+def _check_images(images: _Items, report: CheckReport) -> None:
     check_ids(images, 'image', report)
-    for image in images:
+    for image in editing(images):
         where = f'image {shown(image.get("id"))}'
         name = image.get('file_name')
         if not (isinstance(name, str) and name.strip()):
@@ -78,12 +84,9 @@ def _check_images(images: list[dict], report: CheckReport) -> None:
             report.refuse('image without a file_name', f'{where}: {first}')
         for key in ('width', 'height'):
             _check_side(image, key, where, report)
-    names = Counter(image['file_name'] for image in images
-                    if isinstance(image.get('file_name'), str))
-    for name, count in names.items():
-        if count > 1:
-            report.note('file that is listed more than once',
-                        f'{shown(name)} is listed {count} times')
+    for name, count in repeated(lambda: (image['file_name'] for image in images if isinstance(
+            image.get('file_name'), str))).items():
+        report.note('file that is listed more than once', f'{shown(name)} is listed {count} times')
 
 
 def _check_side(image: dict, key: str, where: str, report: CheckReport) -> None:
@@ -109,9 +112,10 @@ def _check_categories(categories: list[dict], report: CheckReport) -> None:
 
 
 def _check_annotations(data: dict, report: CheckReport) -> None:
-    images, categories = _by_id(data['images']), _by_id(data['categories'])
-    lookups = Lookup(list(images)), Lookup(list(categories))
-    kept = []
+    sizes = _sizes(data['images'])
+    lookups = Lookup(sizes), Lookup(
+        item['id'] for item in data['categories'] if item.get('id') is not None)
+    kept: _Items = type(data['annotations'])()
     for place, item in enumerate(data['annotations']):
         value = item.get('id')
         where = f'annotation number {place + 1}' if value is None else f'annotation {value}'
@@ -124,7 +128,7 @@ def _check_annotations(data: dict, report: CheckReport) -> None:
             continue
         item.update(image_id=image_id, category_id=category_id)
         check_area(item, where, report)
-        _check_content(item, images[image_id], where, report)
+        _check_content(item, sizes[image_id], where, report)
         kept.append(item)
     if not report.refused:
         _check_whole(data['annotations'], kept, report)
@@ -133,8 +137,17 @@ def _check_annotations(data: dict, report: CheckReport) -> None:
     data['annotations'] = kept
 
 
-def _by_id(items: list[dict]) -> dict[int | str, dict]:
-    return {item['id']: item for item in items if item.get('id') is not None}
+def _sizes(images: _Items) -> dict[int | str, dict | None]:
+    """Width and height by id; None where they are none, which is refused already."""
+    known: dict[tuple[int, int], dict] = {}  # most images have one of a few sizes
+    sizes = {}
+    for image in images:
+        if image.get('id') is not None:
+            size = image.get('width'), image.get('height')
+            good = all(type(side) is int for side in size)
+            sizes[image['id']] = known.setdefault(
+                size, dict(width=size[0], height=size[1])) if good else None
+    return sizes
 
 
 def _reference(item: dict, key: str, kind: str, lookup: Lookup, where: str, report: CheckReport
@@ -155,15 +168,15 @@ def _reference(item: dict, key: str, kind: str, lookup: Lookup, where: str, repo
     return found
 
 
-def _check_content(item: dict, image: dict, where: str, report: CheckReport) -> None:
-    if not all(type(image.get(key)) is int for key in ('width', 'height')):
-        return  # refused already
-    note_place(item['bbox'], image, where, report)
-    check_segmentation(item, image, where, report)
+def _check_content(item: dict, size: dict | None, where: str, report: CheckReport) -> None:
+    if size is None:
+        return
+    note_place(item['bbox'], size, where, report)
+    check_segmentation(item, size, where, report)
     check_keypoints(item, where, report)
 
 
-def _check_whole(given: list[dict], kept: list[dict], report: CheckReport) -> None:
+def _check_whole(given: _Items, kept: _Items, report: CheckReport) -> None:
     """Faults that no single annotation shows."""
     if given and not kept:
         report.refuse('file of which no annotation is left',
@@ -174,31 +187,36 @@ def _check_whole(given: list[dict], kept: list[dict], report: CheckReport) -> No
     elif kept and all(item['iscrowd'] or item.get('ignore') for item in kept):
         report.refuse('file whose annotations are all to be ignored: set ignore to 0',
                       f'all {len(kept)} annotations have ignore or iscrowd 1')
-    elif kept and _are_shares([item['bbox'] for item in kept]):
+    elif kept and _are_shares(item['bbox'] for item in kept):
+        first = next(iter(kept))
         report.refuse('file whose boxes are shares of the image: multiply them with its width and '
-                      'height', f'annotation {kept[0]["id"]}: bbox is {shown(kept[0]["bbox"])}')
-    ignored = [item for item in kept if item.get('ignore') and not item['iscrowd']]
-    for item in ignored:
-        report.note('annotation with ignore 1: training leaves it out, evaluation does not',
-                    f'annotation {item["id"]}')
-
-
-def _are_shares(boxes: list[list]) -> bool:
-    return (all(box[0] >= 0 and box[1] >= 0 and box[0] + box[2] <= 1.001
-                and box[1] + box[3] <= 1.001 for box in boxes)
-            and any(value % 1 for box in boxes for value in box))
-
-
-def _renumber_zero_id(kept: list[dict], report: CheckReport) -> None:
-    """pycocotools takes a match with id 0 for none, and so lowers the AP."""
+                      'height', f'annotation {first["id"]}: bbox is {shown(first["bbox"])}')
     for item in kept:
+        if item.get('ignore') and not item['iscrowd']:
+            report.note('annotation with ignore 1: training leaves it out, evaluation does not',
+                        f'annotation {item["id"]}')
+
+
+def _are_shares(boxes: Iterable[list]) -> bool:
+    fractions = False
+    for x, y, width, height in boxes:
+        if x < 0 or y < 0 or x + width > 1.001 or y + height > 1.001:
+            return False
+        fractions = fractions or any(value % 1 for value in (x, y, width, height))
+    return fractions
+
+
+def _renumber_zero_id(kept: _Items, report: CheckReport) -> None:
+    """pycocotools takes a match with id 0 for none, and so lowers the AP."""
+    highest = max((item['id'] for item in kept), default=0)
+    for item in editing(kept):
         if item['id'] == 0:
-            item['id'] = max(1, max(other['id'] for other in kept) + 1)
+            item['id'] = max(1, highest + 1)
             report.correct('annotation id 0, which pycocotools takes for none, numbered anew',
                            f'annotation 0 is now {item["id"]}')
 
 
-def _drop_unused_twins(data: dict, kept: list[dict], report: CheckReport) -> None:
+def _drop_unused_twins(data: dict, kept: _Items, report: CheckReport) -> None:
     """Of categories of one name, leave those out that no annotation has; refuse two in use."""
     used = {item['category_id'] for item in kept}
     by_name: dict[str, list[dict]] = {}

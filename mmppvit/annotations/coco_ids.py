@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
 
 from mmppvit.annotations.findings import CheckReport, shown
+from mmppvit.annotations.json_stream import PackedItems, editing, repeated
 
 __all__ = ['Lookup', 'check_ids', 'whole_number']
 
@@ -22,25 +24,26 @@ def whole_number(value: object) -> int | None:
     return int(value) if abs(value) < _EXACT else None
 
 
-def check_ids(items: list[dict], kind: str, report: CheckReport, names: bool = True) -> None:
+def check_ids(items: list[dict] | PackedItems, kind: str, report: CheckReport,
+              names: bool = True) -> None:
     """Make the ids of ``items`` ints, or strings where all are; refuse what is none, or twice.
 
     Args:
-        items (list[dict]): Images, annotations or categories; changed in place.
+        items (list[dict] | PackedItems): Images, annotations or categories; changed in place.
         kind (str): 'image', 'annotation' or 'category', for messages.
         report (CheckReport): Gets what is found.
         names (bool): Whether strings will do. pycocotools stores ids of annotations as numbers.
     """
-    for place, item in enumerate(items):
+    strings = 0
+    for place, item in enumerate(editing(items)):
         _check_id(item, f'{kind} number {place + 1}', kind, report, names)
-    strings = [item for item in items if isinstance(item.get('id'), str)]
-    if strings and (not names or len(strings) < len(items)):
-        _make_numbers(strings, kind, report)
-    counts = Counter(item['id'] for item in items if isinstance(item.get('id'), (int, str)))
-    for value, count in counts.items():
-        if count > 1:
-            report.refuse(f'{kind} id that is given more than once: number them anew',
-                          f'{kind} id {shown(value)} is there {count} times')
+        strings += isinstance(item.get('id'), str)
+    if strings and (not names or strings < len(items)):
+        _make_numbers(items, kind, report)
+    for value, count in repeated(lambda: (item['id'] for item in items if isinstance(
+            item.get('id'), (int, str)))).items():
+        report.refuse(f'{kind} id that is given more than once: number them anew',
+                      f'{kind} id {shown(value)} is there {count} times')
 
 
 def _check_id(item: dict, where: str, kind: str, report: CheckReport, names: bool) -> None:
@@ -59,10 +62,12 @@ def _check_id(item: dict, where: str, kind: str, report: CheckReport, names: boo
         item['id'] = None
 
 
-def _make_numbers(strings: list[dict], kind: str, report: CheckReport) -> None:
+def _make_numbers(items: list[dict] | PackedItems, kind: str, report: CheckReport) -> None:
     """Among numbers, ids written as strings become numbers if they are."""
-    for item in strings:
-        value = item['id']
+    for item in editing(items):
+        value = item.get('id')
+        if not isinstance(value, str):
+            continue
         if _DIGITS.fullmatch(value.strip()):
             item['id'] = int(value)
             report.correct(f'{kind} id written as a string, made a number', f'id is {shown(value)}')
@@ -76,15 +81,19 @@ class Lookup:
     """Finds the id that a reference means, also if it is written as another type.
 
     Args:
-        ids (list): The ids, ints or strings.
+        ids (Iterable): The ids, ints or strings; a dict of them is not copied.
     """
 
-    def __init__(self, ids: list[int | str]) -> None:
-        self.ids = set(ids)
-        self._by_text: dict[str, list[int | str]] = {}
-        for value in self.ids:
-            self._by_text.setdefault(_text(value), []).append(value)
+    def __init__(self, ids: Iterable[int | str]) -> None:
+        self.ids = ids if isinstance(ids, dict) else set(ids)
         self._types = {type(value) for value in self.ids}
+
+    @cached_property
+    def _by_text(self) -> dict[str, list[int | str]]:
+        by_text: dict[str, list[int | str]] = {}
+        for value in self.ids:
+            by_text.setdefault(_text(value), []).append(value)
+        return by_text
 
     def find(self, value: object) -> int | str | None:
         """The id; None if there is none, or more than one, that it may mean."""

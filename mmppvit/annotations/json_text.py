@@ -4,7 +4,7 @@ from __future__ import annotations
 import codecs
 import json
 
-__all__ = ['parse_json']
+__all__ = ['decoder_of', 'parse_json', 'without_twins']
 
 _MARKS = [  # the longer ones first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, 'utf-8-sig'),
@@ -21,16 +21,14 @@ def parse_json(content: bytes) -> object:
         ValueError: It is no JSON, in another encoding, or an object has a key twice, of which
             Python would take the last in silence.
     """
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
-    # RFC 8259: without a mark, the zeros among the first four bytes tell.
-    encoding = encoding or json.detect_encoding(content)
+    encoding = decoder_of(content)
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as err:
         raise ValueError(f'it is not {encoding.upper().removesuffix("-SIG")} text (byte '
                          f'{err.start}): save it as UTF-8') from None
     try:
-        return json.loads(text, object_pairs_hook=_without_twins)
+        return json.loads(text, object_pairs_hook=without_twins)
     except RecursionError:
         raise ValueError('its lists are nested too deeply') from None
     except json.JSONDecodeError as err:
@@ -39,7 +37,19 @@ def parse_json(content: bytes) -> object:
         raise ValueError(f'it is not JSON that can be read: {err}') from None
 
 
-def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def decoder_of(content: bytes) -> str:
+    """The encoding of a JSON text by its first bytes."""
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    # RFC 8259: without a mark, the zeros among the first four bytes tell.
+    return encoding or json.detect_encoding(content)
+
+
+def without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The dict of ``pairs``.
+
+    Raises:
+        ValueError: A key is there twice.
+    """
     data = dict(pairs)
     if len(data) < len(pairs):
         keys = [key for key, _ in pairs]

@@ -148,12 +148,13 @@ class Key:
             digest.update(len(part).to_bytes(8, 'big') + part)
         return digest.hexdigest()
 
-    def mac_parts(self, purpose: str, length: int, parts: Iterable[bytes]) -> str:
-        """`mac` of one part of ``length`` bytes that comes in pieces."""
+    def mac_pieces(self, purpose: str, *parts: tuple[int, Iterable[bytes]]) -> str:
+        """`mac` of parts that come in pieces: each is its length in bytes, and the pieces."""
         digest = hmac.new(self.purpose_key(purpose), digestmod='sha256')
-        digest.update(length.to_bytes(8, 'big'))
-        for part in parts:
-            digest.update(part)
+        for length, pieces in parts:
+            digest.update(length.to_bytes(8, 'big'))
+            for piece in pieces:
+                digest.update(piece)
         return digest.hexdigest()
 
     def purpose_key(self, purpose: str, salt: bytes | None = None, length: int = 32) -> bytes:

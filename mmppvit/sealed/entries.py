@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from mmppvit.encryption import Scheme
 from mmppvit.sealed.image_files import is_safe_name
@@ -61,10 +61,8 @@ def image_folder(scales: list, index: int) -> str:
 
 def entry_of(image: SealedImage, version: int, public: bool = False) -> dict:
     """``image`` as JSON has it; ``public``: without what sealed metadata hides."""
-    entry = asdict(image)
-    if version < 4:
-        del entry['plain_mac']
-    return {name: value for name, value in entry.items() if not public or name not in _PRIVATE}
+    return {name: getattr(image, name) for name in SealedImage.__dataclass_fields__
+            if not (public and name in _PRIVATE) and (version > 3 or name != 'plain_mac')}
 
 
 def private_entry_of(image: SealedImage) -> dict:

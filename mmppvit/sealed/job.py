@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed.entries import MAX_SIDE
 from mmppvit.sealed.manifest_format import FORMATS, PADDINGS, canonical, check_label
 from mmppvit.sealed.pseudonyms import pseudonym
-from mmppvit.sealed.sources import Source
+from mmppvit.sealed.sources import Annotations, Source
 
 __all__ = ['SealJob', 'SealReport']
 
@@ -125,7 +125,7 @@ class SealJob:
         return self.key.mac('plain', self.name.encode(), self.role.encode(),
                             source.encode(errors='surrogatepass'), content)[:32]
 
-    def digest(self, sources: Iterable[Source], kept: bytes | None) -> str:
+    def digest(self, sources: Iterable[Source], kept: Annotations | None) -> str:
         """Names everything that the result depends on, but the pixels.
 
         With a key it is a MAC, as a plain digest would confirm guesses of whatever goes in. Without
@@ -133,27 +133,47 @@ class SealJob:
 
         Args:
             sources (Iterable[Source]): All plain images.
-            kept (bytes, optional): The json as far as it would be kept.
+            kept (Annotations, optional): The json as far as it would be kept.
         """
         asked = dict(
             version=4, scheme=self.scheme.to_dict(), scales=self.scales, format=self.image_format,
             padding=self.border, name=self.name, role=self.role, pseudonyms=self.hides_names,
-            seal_metadata=self.seal_metadata, sources=[source.name for source in sources],
+            seal_metadata=self.seal_metadata, sources=[],
             key=self.key and self.key.fingerprint)
         if self.window is not None:
             asked['window'] = list(self.window)
         asked = canonical(asked)
-        if self.key is not None:
-            return self.key.mac('job', asked, kept or b'')
-        return hashlib.sha256(asked).hexdigest()
+        if self.key is None:
+            return _sha256(_with_names(asked, b'"sources":[', b',', sources))
+        length = sum(map(len, _with_names(asked, b'"sources":[', b',', sources)))
+        return self.key.mac_pieces(
+            'job', (length, _with_names(asked, b'"sources":[', b',', sources)),
+            (0, ()) if kept is None else (kept.size(), kept.parts()))
 
     def old_digest(self, sources: Iterable[Source], annotations: str | None) -> str:
         """As manifests before version 4 have it: ``annotations`` is the SHA-256 of the json."""
         asked = dict(
             scheme=self.scheme.to_dict(), scales=self.scales, format=self.image_format,
-            key=self.key and self.key.fingerprint, annotations=annotations,
-            sources=[source.name for source in sources])
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+            key=self.key and self.key.fingerprint, annotations=annotations, sources=[])
+        return _sha256(_with_names(json.dumps(asked, sort_keys=True).encode(), b'"sources": [',
+                                   b', ', sources))
+
+
+def _with_names(asked: bytes, start: bytes, comma: bytes, sources: Iterable[Source]
+                ) -> Iterator[bytes]:
+    """The JSON ``asked`` in pieces, with the names of all images in its list that is empty."""
+    before, _, after = asked.partition(start + b']')  # within a text its quotes would be escaped
+    yield before + start
+    for count, source in enumerate(sources):
+        yield comma * (count > 0) + canonical(source.name)
+    yield b']' + after
+
+
+def _sha256(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 @dataclass

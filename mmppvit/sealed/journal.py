@@ -10,7 +10,7 @@ import hmac
 import json
 import os
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -18,7 +18,7 @@ from typing import TextIO
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed.entries import SealedImage, entry_of, expect, parse_entry
 from mmppvit.sealed.manifest_format import VERSION, canonical, parse_json
-from mmppvit.utils.atomic import sync_files, sync_folder, write_atomic
+from mmppvit.utils.atomic import replace_file, sync_files, sync_folder
 from mmppvit.utils.regular_files import open_regular
 
 try:
@@ -73,6 +73,10 @@ class JournalIndex:
         return self.through and all(start >= 0 or i in self.problems
                                     for i, start in zip(self._indices, self._starts, strict=True))
 
+    def has(self, index: int) -> bool:
+        """Whether there are files of an image."""
+        return index in self._indices and self._starts[self._indices.index(index)] >= 0
+
     def sealed(self) -> Iterator[int]:
         """Indices of the images that have files."""
         return (i for i, start in zip(self._indices, self._starts, strict=True) if start >= 0)
@@ -115,7 +119,6 @@ class Journal:
         self._key = key
         self._context = job.encode(), '{}/{}'.format(*shard).encode(), str(base).encode()
         self._file: TextIO | None = None
-        self._sealed: list[str] = []
 
     def __enter__(self) -> Journal:
         if self.path.parent.is_symlink():
@@ -231,24 +234,23 @@ class Journal:
                 parse_entry(item, scheme, scales, VERSION) for item in entry['files']]
             progress.problems.pop(entry['i'], None)
 
-    def start(self, done: dict[int, list[SealedImage]]) -> None:
-        """Begin with what is known to be done, in one step."""
-        lines = [json.dumps(self._head), *(self._line(i, files, None) for i, files in done.items())]
-        write_atomic(self.path, ''.join(f'{line}\n' for line in lines).encode(), sync=True)
+    def start(self, done: Iterable[tuple[int, list[SealedImage]]]) -> None:
+        """Begin with what is known to be done: files by the index of their image; in one step."""
+        with replace_file(self.path, sync=True) as path, path.open('w') as file:
+            file.write(f'{json.dumps(self._head)}\n')
+            file.writelines(f'{self._line(i, files, None)}\n' for i, files in done)
         # Images without a journal would be taken for those of somebody else.
         for folder in (self.out, self.out.resolve().parent):
             sync_folder(folder)
-        self._sealed = [image.file for files in done.values() for image in files]
         self._file = self.path.open('a')
 
     def add(self, index: int, files: list[SealedImage], problem: str | None) -> None:
         """Note an image's files, or why it was skipped."""
-        self._sealed.extend(image.file for image in files)
         self._write(self._line(index, files, problem))
 
-    def finish(self) -> None:
-        """Note that this part is through, once all of its files are on the disk."""
-        sync_files(self.out, map(self._place, self._sealed))
+    def finish(self, files: Iterable[str]) -> None:
+        """Note that this part is through, once all of its ``files`` are on the disk."""
+        sync_files(self.out, map(self._place, files))
         self._write(self._signed(dict(done=True)))
         os.fsync(self._file.fileno())
         self._file.close()

@@ -27,6 +27,7 @@ from mmppvit.sealed.manifest_format import (
     parse,
     parse_json,
     read_json,
+    spooled,
     text_parts,
 )
 from mmppvit.sealed.sealed_metadata import open_metadata
@@ -133,17 +134,21 @@ class Manifest:
 
     def save(self, key: Key | None = None) -> None:
         """Write ``manifest.json``, signed by ``key`` where there is one, and flush it to disk."""
-        digest, length = hashlib.sha256(), 0
-        for part in canonical_parts(self):  # a million images are not all in memory
-            digest.update(part)
-            length += len(part)
-        data = dump(self)
-        data['digest'] = digest.hexdigest()
-        data['signature'] = None if key is None else \
-            key.mac_parts('manifest', length, canonical_parts(self)) if self.version > 3 else \
-            key.sign(b''.join(canonical_parts(self)))
-        with replace_file(self.root / MANIFEST, sync=True) as path, path.open('wb') as file:
-            file.writelines(text_parts(self, data))
+        near = None if isinstance(self.root, RemotePath) else self.root  # memory may be in /tmp
+        if near is not None:
+            near.mkdir(parents=True, exist_ok=True)
+        with spooled(self, near) as entries:  # a million images are not all in memory
+            digest, length = hashlib.sha256(), 0
+            for part in canonical_parts(self, entries()):
+                digest.update(part)
+                length += len(part)
+            data = dump(self)
+            data['digest'] = digest.hexdigest()
+            data['signature'] = None if key is None else \
+                key.mac_pieces('manifest', (length, canonical_parts(self, entries()))) \
+                if self.version > 3 else key.sign(b''.join(canonical_parts(self, entries())))
+            with replace_file(self.root / MANIFEST, sync=True) as path, path.open('wb') as file:
+                file.writelines(text_parts(self, data, entries()))
         self._signed = None, data['signature']
 
     def _signature(self, key: Key, content: bytes) -> str:
@@ -166,7 +171,8 @@ class Manifest:
                 f'the key file has {key.fingerprint}: name the key file it was sealed with')
         content, signature = self._signed
         if content is None:  # it was saved, and not loaded
-            content = b''.join(canonical_parts(self))
+            with spooled(self) as entries:
+                content = b''.join(canonical_parts(self, entries()))
         if not hmac.compare_digest(ascii(signature), ascii(self._signature(key, content))):
             raise ManifestError(f'{self.root / MANIFEST} was edited: it is not what the holder of '
                                 'the key has signed. Restore it, or seal again')

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from mmppvit.utils.regular_files import read_regular
 __all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'PACKED_VERSION', 'PADDINGS',
            'SEALED_METADATA', 'VERSION',
            'canonical', 'canonical_parts', 'check_label', 'dump', 'parse', 'parse_json',
-           'read_json', 'text_parts']
+           'read_json', 'spooled', 'text_parts']
 
 FORMAT = 'mmppvit sealed data set'
 VERSION, PACKED_VERSION, VERSIONS = 4, 5, (1, 2, 3, 4, 5)
@@ -81,32 +83,50 @@ def dump(manifest) -> dict:
     return data
 
 
-def _entries(manifest) -> Iterator[dict]:
+@contextmanager
+def spooled(manifest, folder: Path | None = None) -> Iterator[Callable[[], Iterator[bytes]]]:
+    """All images as JSON, a line each, as often as they are asked for; they are read only once.
+
+    Args:
+        manifest (Manifest): Of these images; reading one may mean to authenticate it.
+        folder (Path, optional): Where the temporary file is, which has no name.
+    """
+    if manifest.packed is not None:
+        yield lambda: iter(())
+        return
     hidden = manifest.sealed_metadata is not None
-    return (entry_of(image, manifest.version, hidden) for image in manifest.images)
+    with tempfile.TemporaryFile(prefix='.tmp-', dir=folder) as file:
+        for image in manifest.images:
+            file.write(json.dumps(entry_of(image, manifest.version, hidden)).encode() + b'\n')
+
+        def lines() -> Iterator[bytes]:
+            file.seek(0)
+            return (line[:-1] for line in file)
+
+        yield lines
 
 
-def canonical_parts(manifest) -> Iterator[bytes]:
-    """The bytes that are digested and signed, in pieces."""
+def canonical_parts(manifest, entries: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes that are digested and signed, in pieces; ``entries`` are those of `spooled`."""
     if manifest.packed is not None:
         yield canonical(dump(manifest))
         return
     start, _, end = canonical(dump(manifest) | dict(pictures=[])).partition(b'"pictures":[')
     yield start + b'"pictures":['
-    for count, entry in enumerate(_entries(manifest)):
-        yield b',' * (count > 0) + canonical(entry)
+    for count, entry in enumerate(entries):
+        yield b',' * (count > 0) + canonical(json.loads(entry))
     yield end
 
 
-def text_parts(manifest, data: dict) -> Iterator[bytes]:
+def text_parts(manifest, data: dict, entries: Iterable[bytes]) -> Iterator[bytes]:
     """The file in pieces: ``data``, which is `dump`'s with digest and signature, and the images."""
     text = f'{json.dumps(data, indent=1)}\n'
     if manifest.packed is not None:
         yield text.encode()
         return
     yield f'{text[:-3]},\n "pictures": [\n'.encode()
-    for count, entry in enumerate(_entries(manifest)):  # one a line
-        yield (',\n' * (count > 0) + json.dumps(entry)).encode()
+    for count, entry in enumerate(entries):  # one a line
+        yield b',\n' * (count > 0) + entry
     yield b'\n ]\n}\n'
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,14 +17,15 @@ from mmppvit.annotations.image_names import plain_path
 from mmppvit.sealed.entries import ManifestError, SealedImage, image_folder
 from mmppvit.sealed.image_files import path_within
 from mmppvit.sealed.job import SealJob
-from mmppvit.sealed.journal import WORK, Journal, locked
+from mmppvit.sealed.journal import WORK, Journal, JournalIndex, locked
 from mmppvit.sealed.manifest import MANIFEST, Manifest
+from mmppvit.sealed.packed_names import PackedNames, Source
 from mmppvit.sealed.pseudonyms import name_of
-from mmppvit.sealed.sources import Source, output_names, read_sources, sealed_annotations
+from mmppvit.sealed.sources import Annotations, output_names, read_sources
 from mmppvit.sealed.staging import NEXT, is_committed, place_of, put_in_place
 from mmppvit.utils.regular_files import read_regular
 
-__all__ = ['Plan', 'kept_files', 'make_plan']
+__all__ = ['KeptFiles', 'Plan', 'kept_files', 'make_plan']
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Plan:
         names (Sequence[str]): Of their sealed files, below the folder of a scale.
         asked (str): What names the job.
         old (str): What versions before 4 would name it.
+        annotations (str, optional): SHA-256 of the json.
         finished (Manifest, optional): Of a finished set, authenticated if there is a key. What
             changes is staged then, see :mod:`mmppvit.sealed.staging`.
         update (bool): Whether images may come and change.
@@ -48,6 +50,7 @@ class Plan:
     names: Sequence[str]
     asked: str
     old: str
+    annotations: str | None = None
     finished: Manifest | None = None
     update: bool = False
     remove: bool = False
@@ -93,15 +96,15 @@ def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = F
         ManifestError: A finished set there was not signed by the job's key.
     """
     sources, annotations = read_sources(job.img_dir, job.ann_file)
-    kept = None if job.ann_file is None else sealed_annotations(
-        job.ann_file, {source.in_json: source.name for source in sources})[0]
+    kept = None if job.ann_file is None else Annotations(
+        job.ann_file, lambda: (source.name for source in sources))
     if is_committed(job.out) and (resume or update):
         if look_only:
             raise ValueError(f'{job.out} has a new state that is complete and not in place: '
                              '--resume or --update without --dry-run puts it there first')
         put_in_place(job.out, job.key)
     plan = Plan(job, sources, _output_names(job, sources), job.digest(sources, kept),
-                job.old_digest(sources, annotations), update=update, remove=remove)
+                job.old_digest(sources, annotations), annotations, update=update, remove=remove)
     if update and not (job.out / MANIFEST).is_file():
         raise ValueError(f'{job.out} is no finished data set to update: seal it without --update'
                          + (', and with --resume' if (job.out / WORK).is_dir() else ''))
@@ -204,9 +207,10 @@ def _forget_unlocked(plan: Plan) -> None:
             path.unlink(missing_ok=True)
 
 
-def _output_names(job: SealJob, sources: Sequence[Source]) -> list[str]:
+def _output_names(job: SealJob, sources: Sequence[Source]) -> Sequence[str]:
     if job.hides_names:
-        return [f'{job.public_name(source.name)}.{job.image_format}' for source in sources]
+        return PackedNames(f'{job.public_name(source.name)}.{job.image_format}'
+                           for source in sources)
     return output_names(sources, job.image_format)
 
 
@@ -242,19 +246,60 @@ def _check_folder(job: SealJob, finished: bool, resume: bool) -> None:
                          '--resume goes on with it, or choose another --out')
 
 
-def kept_files(plan: Plan, mine: range) -> dict[int, list[SealedImage]]:
-    """Files that need not be sealed again, by the index of their image.
+class KeptFiles(Mapping):
+    """Files that need not be sealed again, by the index of their image; read when asked for.
+
+    Args:
+        mine (range): Indices of a part.
+        finished (dict): What a finished set has.
+        index (JournalIndex, optional): What the part's journal has, which is newer.
+        fits (Callable): Whether the files of an index are still good.
+    """
+
+    def __init__(self, mine: range, finished: dict[int, list[SealedImage]],
+                 index: JournalIndex | None,
+                 fits: Callable[[int, list[SealedImage]], bool]) -> None:
+        self._mine, self._finished, self._index = mine, finished, index
+        self._kept = bytearray(len(mine))
+        in_journal = () if index is None else index.sealed()
+        for i in {*in_journal, *finished} if finished else in_journal:
+            if i in mine:
+                self._kept[mine.index(i)] = fits(i, self._files(i))
+
+    def _files(self, i: int) -> list[SealedImage]:
+        if self._index is not None and self._index.has(i):
+            return self._index.files(i)
+        return self._finished[i]
+
+    def __contains__(self, i: object) -> bool:
+        return i in self._mine and bool(self._kept[self._mine.index(i)])
+
+    def __getitem__(self, i: int) -> list[SealedImage]:
+        if i not in self:
+            raise KeyError(i)
+        return self._files(i)
+
+    def __iter__(self) -> Iterator[int]:
+        return (i for i, kept in zip(self._mine, self._kept, strict=True) if kept)
+
+    def __len__(self) -> int:
+        return sum(self._kept)
+
+
+def kept_files(plan: Plan, mine: range) -> KeptFiles:
+    """Files that need not be sealed again.
 
     They are authentic, the files have the bytes that were sealed, and the plain file is the one
     that they were made of (of sets of versions before 4 that is not known).
     """
-    if plan.job.key is None:
-        return {}
-    known = _of_manifest(plan) if plan.finished is not None else {}
     job = plan.job
-    known.update(plan.journal(job.shard[0]).read(job.scheme, job.scales).files)
+    if job.key is None:
+        return KeptFiles(mine, {}, None, lambda i, files: False)
+    finished = _of_manifest(plan) if plan.finished is not None else {}
     old = plan.finished is not None and plan.finished.version < 4
-    return {i: known[i] for i in mine if i in known and _fits(plan, i, known[i], old)}
+    return KeptFiles(mine, finished, JournalIndex(plan.journal(job.shard[0]), mine, job.scheme,
+                                                  job.scales),
+                     lambda i, files: _fits(plan, i, files, old))
 
 
 def _of_manifest(plan: Plan) -> dict[int, list[SealedImage]]:

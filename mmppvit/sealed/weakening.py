@@ -11,6 +11,7 @@ import numpy as np
 from mmppvit.sealed.entries import ManifestError
 from mmppvit.sealed.job import SealJob
 from mmppvit.sealed.manifest import MANIFEST, Manifest
+from mmppvit.sealed.packed_names import Source
 from mmppvit.sealed.pseudonyms import pseudonym
 
 __all__ = ['LookAlikes', 'joined_sets', 'look_of']
@@ -72,7 +73,7 @@ class LookAlikes:
                 'belong']
 
 
-def joined_sets(job: SealJob, names: Iterable[str]) -> list[str]:
+def joined_sets(job: SealJob, sources: Iterable[Source]) -> list[str]:
     """Warnings that images are sealed in two ways, which together give the order away.
 
     Looked at are the scales of the job, and finished sets by the names of their plain images: those
@@ -89,14 +90,15 @@ def joined_sets(job: SealJob, names: Iterable[str]) -> list[str]:
     same = f'*/{glob.escape(here.name)}/{MANIFEST}'
     found = {path.parent for path in (*here.parent.glob(f'*/{MANIFEST}'),
                                       *here.parent.parent.glob(same))}
-    names = set(names)
-    for folder in sorted(found - {here}):
+    found = sorted(found - {here})
+    names = {source.name for source in sources} if found else set()
+    for folder in found:
         try:
             other = Manifest.load(folder)
-            sources = {image.source for image in other.images}  # read only now if it is packed
+            its_own = {image.source for image in other.images}  # read only now if it is packed
         except ManifestError:
             continue
-        common = sources & (names | _pseudonyms(job, names, other))
+        common = its_own & (names | _pseudonyms(job, names, other))
         if common and (job.scheme.shuffles or other.scheme.shuffles) and \
                 (other.scheme, list(other.scales)) != (job.scheme, list(job.scales)):
             warnings.append(

@@ -4,13 +4,15 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from mmppvit.encryption import DERIVATIONS
 from mmppvit.encryption.key_sources import KeySource
 from mmppvit.sealed.clipping import Clipping
 from mmppvit.sealed.engines import ENGINES, Engine, make_order
-from mmppvit.sealed.entries import SealedImage
+from mmppvit.sealed.entries import SealedImage, image_folder
 from mmppvit.sealed.job import SealJob, SealReport
 from mmppvit.sealed.journal import WORK, JournalIndex, locked
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest
@@ -18,10 +20,10 @@ from mmppvit.sealed.resume import Plan, kept_files, make_plan
 from mmppvit.sealed.seal_images import seal_image
 from mmppvit.sealed.sealed_metadata import seal_metadata
 from mmppvit.sealed.source_reader import SourceReader, input_remarks
-from mmppvit.sealed.sources import forget_annotations, sealed_annotations
+from mmppvit.sealed.sources import Annotations, forget_annotations
 from mmppvit.sealed.staging import commit, put_in_place, remove_leftovers
 from mmppvit.sealed.weakening import LookAlikes, joined_sets
-from mmppvit.utils.atomic import write_atomic
+from mmppvit.utils.atomic import replace_file
 
 __all__ = ['seal_dataset']
 
@@ -60,7 +62,7 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
     resume = resume or update
     order = make_order(plan.job, resume, (plan.target, job.out), key_source)
     job, sources, names = plan.job, plan.sources, plan.names
-    report = SealReport(warnings=joined_sets(job, [source.name for source in sources]),
+    report = SealReport(warnings=joined_sets(job, sources),
                         remarks=input_remarks(job.img_dir, job.ann_file))
     forget_annotations()  # it is read again at the end, and not kept until then
     mine = range(job.shard[0], len(sources), job.shard[1])
@@ -69,11 +71,11 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
         return _check_finished(plan, mine, report)
     problems = {}
     with plan.journal(job.shard[0]) as journal:
-        done = kept_files(plan, mine) if resume else {}
+        done: Mapping[int, list[SealedImage]] = kept_files(plan, mine) if resume else {}
         if update:
             _check_same_result(plan, done)
-        report.kept = sum(len(files) for files in done.values())
-        journal.start(done)
+        report.kept = len(done) * len(job.scales)
+        journal.start(done.items())
         progress(len(done), len(mine))
         todo = ((i, sources[i], names[i]) for i in mine if i not in done)
         looks, clipping = LookAlikes(job), Clipping(job.scheme)
@@ -88,7 +90,8 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
             if result.problem is not None:
                 problems[result.index] = result.problem
             progress(len(done) + count, len(mine))
-        journal.finish()
+        journal.finish(f'{image_folder(job.scales, scale)}/{names[i]}' for i in mine
+                       if i not in problems for scale in range(len(job.scales)))
     if plan.absent:
         report.remarks.append(f'{len(plan.absent)} plain images are not there, e.g. '
                               f'{plan.absent[0]}: their sealed files stay as they are')
@@ -102,7 +105,7 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
 def _check_finished(plan: Plan, mine: range, report: SealReport) -> SealReport:
     """Of one part of a finished set: nothing is left to do, or it has to be done in one."""
     done = kept_files(plan, mine)
-    report.kept = sum(len(files) for files in done.values())
+    report.kept = len(done) * len(plan.job.scales)
     if len(done) < len(mine):
         raise ValueError(f'{plan.job.out} is finished, and {len(mine) - len(done)} images of shard '
                          '{}/{} were skipped, have changed or cannot be checked: --resume without '
@@ -111,7 +114,7 @@ def _check_finished(plan: Plan, mine: range, report: SealReport) -> SealReport:
     return report
 
 
-def _check_same_result(plan: Plan, done: dict[int, list[SealedImage]]) -> None:
+def _check_same_result(plan: Plan, done: Mapping[int, list[SealedImage]]) -> None:
     """Seal an image that is kept once more: what does not show in a manifest may be another.
 
     Raises:
@@ -167,9 +170,13 @@ class _Images(Sequence):
         i = self._indices[place]
         return self._parts[i % len(self._parts)].files(i)[scale]
 
-    def names(self, plan: Plan) -> dict[str, str]:
-        """Name of the sealed file by that in the json."""
-        return {plan.sources[i].in_json: plan.names[i] for i in self._indices}
+    def names(self, plan: Plan) -> Iterator[str | None]:
+        """Of the sealed file of every source; None of those that have none."""
+        place = 0
+        for i, name in enumerate(plan.names):
+            sealed = place < len(self._indices) and self._indices[place] == i
+            place += sealed
+            yield name if sealed else None
 
 
 def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex]) -> None:
@@ -179,10 +186,12 @@ def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex]) -> Non
     if not images:
         raise ValueError('no image could be sealed; the first reason: '
                          f'{sources[min(problems)].name}: {problems[min(problems)]}')
-    content = None
+    annotations = None
     if job.ann_file is not None:
-        content, report.dropped_fields = sealed_annotations(job.ann_file, images.names(plan))
-        forget_annotations()
+        annotations = Annotations(job.ann_file, partial(images.names, plan))
+        if annotations.digest != plan.annotations:
+            raise ValueError(f'{job.ann_file} has changed since sealing began: seal with the one '
+                             'that it was, or into another --out')
     if plan.finished is not None:  # is compared with what was there
         images = list(images)
     _check_nothing_is_lost(plan, images)
@@ -193,11 +202,13 @@ def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex]) -> Non
         skipped=[(job.public_name(sources[i].name), problems[i]) for i in sorted(problems)],
         name=job.name, role=job.role, padding=job.border)
     if job.seal_metadata:
-        seal_metadata(manifest, content and json.loads(content), job.key)
-    elif content is not None:
-        write_atomic(plan.target / ANNOTATIONS, content, sync=True)
-        manifest.annotations = hashlib.sha256(content).hexdigest()
-        del content
+        seal_metadata(manifest, annotations and json.loads(b''.join(annotations.parts())), job.key)
+    elif annotations is not None:
+        manifest.annotations = _write_annotations(annotations, plan.target / ANNOTATIONS)
+    if annotations is not None:
+        report.dropped_fields = sorted(annotations.dropped)
+        del annotations
+        forget_annotations()
     manifest.counter = _counter(plan, manifest)
     # All that it lists is on the disk by now.
     if plan.finished is None:
@@ -209,6 +220,16 @@ def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex]) -> Non
         report.removed = sorted({image.source for image in plan.finished.images}
                                 - {image.source for image in images})
     report.complete = True
+
+
+def _write_annotations(annotations: Annotations, path: Path) -> str:
+    """The digest of what is written."""
+    digest = hashlib.sha256()
+    with replace_file(path, sync=True) as temporary, temporary.open('wb') as file:
+        for part in annotations.parts():
+            digest.update(part)
+            file.write(part)
+    return digest.hexdigest()
 
 
 def _check_nothing_is_lost(plan: Plan, images: Sequence[SealedImage]) -> None:

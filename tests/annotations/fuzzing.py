@@ -11,8 +11,10 @@ import random
 import sys
 import time
 from collections import Counter
+from io import BytesIO
 
-from mmppvit.annotations import AnnotationError, parse_coco
+from mmppvit.annotations import AnnotationError, checked_coco, parse_coco
+from mmppvit.annotations.json_stream import read_lists
 from tests.annotations.coco_samples import ap_of_perfect_detections
 
 VALUES = [float('nan'), float('inf'), -float('inf'), '', ' ', 'x', '1', '01', '2.0', '3', [], {},
@@ -101,6 +103,11 @@ def check_one(seed: int) -> str:
     except AnnotationError as err:
         error = str(err)
     else:
+        streamed, its_report = checked_coco(read_lists(BytesIO(content.encode()), (
+            'images', 'annotations')), 'fuzzed.json')
+        assert its_report == report, content
+        assert json.dumps([*streamed['annotations']]) == json.dumps(kept['annotations']), content
+        assert json.dumps([*streamed['images']]) == json.dumps(kept['images']), content
         _check_nothing_lost(data, kept, report, content)
         if kept['annotations']:
             _check_ap(kept, content)

@@ -10,10 +10,29 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools.mask import encode
 
-from mmppvit.annotations import AnnotationError, check_coco, check_file, parse_coco
+from mmppvit.annotations import AnnotationError, check_file, parse_coco
+from mmppvit.annotations import check_coco as check_lists
+from mmppvit.annotations.json_stream import PackedItems
 from tests.annotations.coco_samples import ap_of_perfect_detections, sample
 
 NAN, INFINITY = float('nan'), float('inf')
+
+
+def check_coco(data, name):
+    """Of the lists, and of the same that are packed: the same is found and kept."""
+    packed = {key: PackedItems(value) if key in ('images', 'annotations') and isinstance(
+        value, list) else value for key, value in json.loads(json.dumps(data)).items()}
+    found, report = check_lists(data, name)
+    packed, its_report = check_lists(packed, name)
+    assert its_report == report
+    if not report.refused:
+        assert _text({key: list(value) if isinstance(value, PackedItems) else value
+                      for key, value in packed.items()}) == _text(found)
+    return found, report
+
+
+def _text(data: dict) -> str:
+    return json.dumps(data, sort_keys=True)
 
 
 def _bent(bend) -> dict:

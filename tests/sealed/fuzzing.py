@@ -57,9 +57,9 @@ class SealedFiles:
         self._seal_metadata()
         self.journal = Journal(folder / 'out', (0, 1), 'x' * 64, KEY)
         with self.journal:
-            self.journal.start({0: Manifest.load(folder / 'out').images[:1]})
+            self.journal.start([(0, Manifest.load(folder / 'out').images[:1])])
             self.journal.add(1, [], 'it is empty')
-            self.journal.finish()
+            self.journal.finish([])
         self.lines = self.journal.path.read_bytes()
         self.stream = encrypt_stream(self.coco, KEY)
         self.key_text = f'mmppvit key 1\n{bytes(range(32)).hex()}\n{KEY.fingerprint}\n'.encode()

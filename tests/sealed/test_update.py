@@ -352,6 +352,19 @@ def test_a_json_that_vanishes_is_told(folder, key, tmp_path, monkeypatch):
         seal_dataset(_job(folder, tmp_path / 'set', key, 'first'))
 
 
+def test_a_json_that_changes_is_told(folder, key, tmp_path, monkeypatch):
+    """Its boxes would be signed with a digest of other ones."""
+    def forget():
+        forget_annotations()
+        path = folder / 'first.json'
+        path.write_text(path.read_text().replace('"bbox": [', '"bbox": [1'))
+
+    monkeypatch.setattr('mmppvit.sealed.writer.forget_annotations', forget)
+    with pytest.raises(ValueError, match=r'first\.json has changed since sealing began'):
+        seal_dataset(_job(folder, tmp_path / 'set', key, 'first'))
+    assert not (tmp_path / 'set/manifest.json').exists()
+
+
 @pytest.mark.parametrize('with_key', [True, False])
 def test_power_is_lost_at_any_step_of_an_update(folder, key, tmp_path, with_key):
     key = key if with_key else None
