@@ -17,8 +17,9 @@ def handout(report: Mapping) -> str:
     seconds = sum(row['seconds'] for row in done)
     said = [f'On {report["how"]["date"]}, {report["num_victims"]} images of the data set '
             f'"{report["sealed"]}", encrypted by {report["scheme_text"]}, were attacked by '
-            f'{len(done)} attackers for {_duration(seconds)} in all. They know the method, have '
-            f'{report["num_pairs"]} similar images of their own, and do not have the key.']
+            f'{len(done)} attacker{"s" * (len(done) != 1)} for {_duration(seconds)} in all. An '
+            f'attacker knows the method, has {report["num_pairs"]} similar images, and does not '
+            'have the key.']
     if not done:
         return said[0] + ' None of them came to an end, so nothing is known of what leaks.'
     said += _counted(report, done)

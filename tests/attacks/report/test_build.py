@@ -57,6 +57,11 @@ def page(made, tmp_path_factory) -> Path:
     return path
 
 
+def test_one_attacker_is_no_attackers(made, page):
+    assert ' by 1 attacker for ' in made[1]['handout']
+    assert 'were attacked by 1 attacker. ' in page.read_text()
+
+
 # --- report.json ---------------------------------------------------------------------------------
 
 
@@ -352,6 +357,7 @@ def test_faces_come_first_in_plain_words(with_faces):
     assert report['verdict'][0].startswith('2 of 3 faces found on ')
     assert '2 of 3 faces found on the best reconstruction' in report['handout']
     assert 'anonymous' in report['handout']
+    assert ' 2 attackers for ' in report['handout']
     assert [region['victim'] for region in report['judged']['faces']] == [0, 0, 1]
 
 
