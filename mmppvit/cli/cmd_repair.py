@@ -37,4 +37,5 @@ def _with_key_source(**options) -> int:
 
 command = Command(
     'repair', examples=EXAMPLES, callback=_with_key_source, help=run.__doc__,
-    params=[param for param in seal.params if param.name not in ('resume', 'dry_run', 'shard')])
+    params=[param for param in seal.params if param.name not in (
+        'resume', 'dry_run', 'shard', 'container')])

@@ -64,6 +64,9 @@ mmppvit seal ... --dry-run                                         # check, writ
 @click.option('--format', 'image_format', type=click.Choice(['png', 'webp']), default='png',
               help='Both lossless: png (default) is stored, fast to write and read; webp is half '
               'as large and very slow to write.')
+@click.option('--container', type=click.Choice(['folder', 'wds']), default='folder',
+              help='wds: tar shards of 256 MiB in place of a folder of images (default), as '
+              'mmppvit pack makes. They cannot be updated or repaired.')
 @click.option('--window', type=float, nargs=2, metavar='LO HI',
               help='Of images of more than 8 bits (X-ray, CT, thermal): the values that become '
               'black and white. Without it, those that fill few of their levels are skipped.')
@@ -132,7 +135,8 @@ def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, update: 
 def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, out: Path,
              ann: Path | None, image_format: str, key_source, name: str | None, role: str,
              counter: int, pseudonyms: bool, seal_metadata: bool,
-             window: tuple[float, float] | None, padding: str | None, **options):
+             window: tuple[float, float] | None, padding: str | None, container: str = 'folder',
+             **options):
     """The :class:`mmppvit.sealed.SealJob` that the options ask for."""
     from mmppvit.cli.console import parse_shard, parse_size
     from mmppvit.encryption.schemes.from_options import (
@@ -153,7 +157,7 @@ def make_job(scheme: str, scales: tuple[str, ...], shard: str, img_dir: Path, ou
         scales=tuple(map(parse_size, scales)) or (None, ), image_format=image_format,
         shard=parse_shard(shard), window=window,
         name=_default_name(out) if name is None else name, role=role, counter=counter,
-        pseudonyms=pseudonyms, seal_metadata=seal_metadata, padding=padding)
+        pseudonyms=pseudonyms, seal_metadata=seal_metadata, padding=padding, container=container)
 
 
 def _default_name(out: Path) -> str:

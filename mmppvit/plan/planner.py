@@ -67,7 +67,8 @@ class PlanOptions:
     def fixed(self) -> dict:
         """What may not change when a plan goes on. Candidates and seeds may be added."""
         return dict(config=self.config, epochs=self.epochs, images_seen=self.images_seen,
-                    halving=self.halving, arch=self.arch, cfg_options=list(self.cfg_options))
+                    halving=self.halving, arch=self.arch, cfg_options=list(self.cfg_options),
+                    statistics=self.statistics)
 
 
 @dataclass(frozen=True)
@@ -320,8 +321,8 @@ class Plan:
 
 def _refuse_others(old: dict, wanted: dict, out: Path) -> None:
     for key, value in wanted.items():
-        if old.get(key) != value:
-            raise ValueError(f'{out} holds a plan with {key} {old.get(key)!r}, and this one has '
+        if key in old and old[key] != value:  # plans of an earlier version lack statistics
+            raise ValueError(f'{out} holds a plan with {key} {old[key]!r}, and this one has '
                              f'{value!r}: repeat its options, or choose another --out')
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import cv2
+
 from mmppvit.sealed.entries import SealedImage
 from mmppvit.sealed.job import SealJob
 from mmppvit.sealed.plain_images import PlainImage
@@ -67,7 +69,9 @@ def plan_sealing(job: SealJob, resume: bool = False,
                 continue
         except FileNotFoundError:
             plan.problems.append((source.name, 'there is no such file'))
-        except (OSError, ValueError) as err:
+        except cv2.error:  # too large a side, or of another depth
+            plan.problems.append((source.name, 'OpenCV cannot scale or store its pixels'))
+        except (OSError, ValueError, TypeError) as err:
             plan.problems.append((source.name, ' '.join(str(err).split())))
         else:
             plan.images += 1

@@ -49,7 +49,7 @@ def write_index(root: Path | RemotePath, names: Sequence[str], lengths: Sequence
         lengths (Sequence[int]): Bytes of each line with its end.
         leaves (bytes): Hashes of the lines.
     """
-    keys = np.array([_key(name) for name in names], '<u8')
+    keys = np.fromiter(map(_key, names), '<u8', len(names))
     order = np.argsort(keys, kind='stable')
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype('<u8')
     write_atomic(root / ENTRY_INDEX, keys[order].tobytes() + order.astype('<u4').tobytes()

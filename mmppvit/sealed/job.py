@@ -13,7 +13,9 @@ from mmppvit.sealed.manifest_format import FORMATS, PADDINGS, canonical, check_l
 from mmppvit.sealed.pseudonyms import pseudonym
 from mmppvit.sealed.sources import Annotations, Source
 
-__all__ = ['SealJob', 'SealReport']
+__all__ = ['CONTAINERS', 'SealJob', 'SealReport']
+
+CONTAINERS = ('folder', 'wds')
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class SealJob:
             border; 'zero', as in sets sealed before manifests had a version 4. None: see `border`.
         pseudonyms (bool): Files get names that only the key's holder can turn back.
         seal_metadata (bool): Boxes, names and sizes are encrypted; implies ``pseudonyms``.
+        container (str): 'folder' of images, or 'wds': tar shards, as :func:`pack_dataset` makes.
     """
     img_dir: Path
     out: Path
@@ -56,6 +59,7 @@ class SealJob:
     padding: str | None = None
     pseudonyms: bool = False
     seal_metadata: bool = False
+    container: str = 'folder'
 
     def __post_init__(self) -> None:
         self._check_scheme()
@@ -63,6 +67,8 @@ class SealJob:
             raise ValueError('pseudonyms and sealed metadata need a key: --key-file')
         if self.image_format not in FORMATS:
             raise ValueError(f'format {self.image_format!r} is none of {FORMATS}')
+        if self.container not in CONTAINERS:
+            raise ValueError(f'container {self.container!r} is none of {CONTAINERS}')
         if self.padding not in (None, *PADDINGS):
             raise ValueError(f'padding {self.padding!r} is none of {PADDINGS}')
         check_label('name', self.name)

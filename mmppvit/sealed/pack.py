@@ -4,8 +4,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 from array import array
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, groupby
 from pathlib import Path
 
 from mmppvit.encryption import Key
@@ -14,14 +15,21 @@ from mmppvit.sealed.entry_files import ENTRIES, EntryFile, Place, entry_line, wr
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, SEALED_METADATA, Manifest
 from mmppvit.sealed.manifest_format import PACKED_VERSION
 from mmppvit.sealed.merkle import leaf_hash
-from mmppvit.sealed.tar_shards import shard_end, shard_file, shard_parts
+from mmppvit.sealed.packed_names import PackedNames
+from mmppvit.sealed.tar_shards import (
+    member_header,
+    padded,
+    shard_end,
+    shard_file,
+    shard_parts,
+)
 from mmppvit.utils.atomic import replace_file, sync_files, write_atomic
 from mmppvit.utils.regular_files import read_regular
 from mmppvit.utils.remote_files import RemotePath, as_place
 
-__all__ = ['pack_dataset']
+__all__ = ['MARK', 'MARK_TEXT', 'pack_dataset', 'packed_manifest', 'shard_places', 'write_shards']
 
-_MARK = '.packing'  # a run is at work, or was killed
+MARK, MARK_TEXT = '.packing', b'packing\n'  # a run is at work, or was killed
 
 
 def pack_dataset(manifest: Manifest, key: Key | None, out: str | Path | RemotePath,
@@ -46,27 +54,97 @@ def pack_dataset(manifest: Manifest, key: Key | None, out: str | Path | RemotePa
         ValueError: It is packed already, needs the key, or ``out`` holds something else.
     """
     out = as_place(out)
-    _check(manifest, key, out)
+    if _check(manifest, key, out):
+        return _without_mark(out)
     _begin(out)
-    shards, lengths, leaves, names = [], array('Q'), bytearray(), []
-    images = iter(manifest.images)
+    packed = write_shards(manifest, out, shard_bytes, lambda image, place: manifest.read(image),
+                          lambda files, done: progress(done, len(manifest.images)))
+    files = [shard_file(i) for i in range(len(packed['shards']))]
+    for name, digest in ((ANNOTATIONS, manifest.annotations),
+                         (SEALED_METADATA, manifest.sealed_metadata)):
+        if digest is not None:
+            content = read_regular(manifest.root / name)
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise ManifestError(f'{manifest.root / name} is not what was sealed: restore it')
+            write_atomic(out / name, content, sync=True)
+            files.append(name)
+    sync_files(out, files)
+    if not isinstance(out, RemotePath):
+        for path in out.rglob('.tmp-*'):
+            path.unlink(missing_ok=True)
+    packed_manifest(manifest, out, packed).save(key)  # all that it lists is on the disk by now
+    return _without_mark(out)
+
+
+def write_shards(manifest: Manifest, out: Path | RemotePath, shard_bytes: int,
+                 read: Callable[[SealedImage, Place], bytes],
+                 written: Callable[[Sequence[str], int], None]) -> dict:
+    """Write the images of ``manifest`` as shards, with entries, tree and index.
+
+    Args:
+        manifest (Manifest): Of the images.
+        out (Path | RemotePath): Folder to write to.
+        shard_bytes (int): A shard ends with the image that makes it larger.
+        read (Callable): Content of an image that will be at this place, checked.
+        written (Callable): Called when a shard is on the disk, with the names of its images and
+            the number of images that are done.
+
+    Returns:
+        dict: What a manifest says of it: ``count``, ``root``, ``shards``.
+    """
+    hidden = manifest.sealed_metadata is not None
+    shards, lengths, leaves, names = [], array('Q'), bytearray(), PackedNames()
     with replace_file(out / ENTRIES, sync=True) as path, path.open('wb') as lines:
-        while len(names) < len(manifest.images):
-            part = _write_shard(manifest, images, out, len(shards), shard_bytes)
-            for image, place in part.places:
-                line = entry_line(place, entry_of(image, PACKED_VERSION,
-                                                  manifest.sealed_metadata is not None))
+        def contents(places: Iterator[tuple[SealedImage, Place]]) -> Iterator[tuple[str, bytes]]:
+            for image, place in places:
+                line = entry_line(place, entry_of(image, PACKED_VERSION, hidden))
                 lines.write(line + b'\n')
                 lengths.append(len(line) + 1)
-                leaves += leaf_hash(line)
+                leaves.extend(leaf_hash(line))
                 names.append(image.file)
-            shards.append([part.size, part.digest.hexdigest()])
-            progress(len(names), len(manifest.images))
-    root = write_index(out, names, lengths, bytes(leaves))
-    return _finish(manifest, key, out, dict(count=len(names), root=root, shards=shards))
+                yield image.file, read(image, place)
+
+        for number, places in groupby(shard_places(manifest.images, shard_bytes),
+                                      lambda found: found[1].shard):
+            first = len(names)
+            shards.append(_write_shard(out / shard_file(number), contents(places)))
+            written([names[i] for i in range(first, len(names))], len(names))
+    return dict(count=len(names), root=write_index(out, names, lengths, bytes(leaves)),
+                shards=shards)
 
 
-def _check(manifest: Manifest, key: Key | None, out: Path | RemotePath) -> None:
+def shard_places(images: Iterable[SealedImage], shard_bytes: int
+                 ) -> Iterator[tuple[SealedImage, Place]]:
+    """Where each image goes, which follows from names and sizes alone."""
+    shard = position = 0
+    for image in images:
+        if position >= shard_bytes:
+            shard, position = shard + 1, 0
+        position += len(member_header(image.file, image.bytes))
+        yield image, Place(shard, position)
+        position += padded(image.bytes)
+
+
+def _write_shard(path: Path | RemotePath, contents: Iterable[tuple[str, bytes]]
+                 ) -> tuple[int, str]:
+    """Size and SHA-256 of the file that is written."""
+    size, digest = 0, hashlib.sha256()
+    with replace_file(path, sync=True) as temporary, temporary.open('wb') as file:
+        for part in chain((part for _, part in shard_parts(contents)), [shard_end()]):
+            file.write(part)
+            digest.update(part)
+            size += len(part)
+    return size, digest.hexdigest()
+
+
+def packed_manifest(manifest: Manifest, out: Path | RemotePath, packed: dict) -> Manifest:
+    """The manifest of a set whose shards are written."""
+    return replace(manifest, root=out, version=PACKED_VERSION, packed=packed,
+                   images=EntryFile(out, packed['count'], packed['root'], lambda item: item))
+
+
+def _check(manifest: Manifest, key: Key | None, out: Path | RemotePath) -> bool:
+    """Whether a run that was killed has finished all but its mark."""
     if manifest.packed is not None:
         raise ValueError(f'{manifest.root} is packed already')
     if manifest.version < 4:
@@ -83,8 +161,19 @@ def _check(manifest: Manifest, key: Key | None, out: Path | RemotePath) -> None:
     if same:
         raise ValueError('--out is the sealed data set itself: choose another one')
     there = _listed(out)
-    if MANIFEST in there or (there and _MARK not in there):
+    if MANIFEST in there and MARK in there and _is_packed_of(Manifest.load(out), manifest, key):
+        return True
+    if MANIFEST in there or (there and MARK not in there):
         raise ValueError(f'{out} is not empty: choose another --out')
+    return False
+
+
+def _is_packed_of(found: Manifest, manifest: Manifest, key: Key | None) -> bool:
+    if key is not None:
+        found.check_key(key)
+    return found.packed is not None and len(found.images) == len(manifest.images) and all(
+        getattr(found, name) == getattr(manifest, name) for name in (
+            'job', 'counter', 'name', 'role', 'annotations', 'sealed_metadata'))
 
 
 def _listed(out: Path | RemotePath) -> Container[str]:
@@ -101,63 +190,20 @@ def _listed(out: Path | RemotePath) -> Container[str]:
 def _begin(out: Path | RemotePath) -> None:
     """Say that a run is at work, and take away what a killed one has left."""
     if isinstance(out, RemotePath):
-        (out / _MARK).write(b'packing\n')
+        (out / MARK).write(MARK_TEXT)
         for file in out.listing():
             if file.startswith('shards/'):
                 (out / file).remove()
         return
     out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).touch()
+    (out / MARK).touch()
     shutil.rmtree(out / 'shards', ignore_errors=True)
 
 
-class _Shard:
-    """What was written: places of its images, its size and digest."""
-
-    def __init__(self) -> None:
-        self.places: list[tuple[SealedImage, Place]] = []
-        self.size, self.digest = 0, hashlib.sha256()
-
-
-def _write_shard(manifest: Manifest, images: Iterator[SealedImage],
-                 out: Path | RemotePath, number: int, shard_bytes: int) -> _Shard:
-    shard, taken = _Shard(), []
-
-    def contents() -> Iterator[tuple[str, bytes]]:
-        while shard.size < shard_bytes and (image := next(images, None)) is not None:
-            taken.append(image)
-            yield image.file, manifest.read(image)
-
-    with replace_file(out / shard_file(number), sync=True) as path, path.open('wb') as file:
-        def write(content: bytes) -> None:
-            file.write(content)
-            shard.digest.update(content)
-            shard.size += len(content)
-
-        for offset, content in shard_parts(contents()):
-            shard.places.append((taken[-1], Place(number, offset)))
-            write(content)
-        write(shard_end())
-    return shard
-
-
-def _finish(manifest: Manifest, key: Key | None, out: Path | RemotePath, packed: dict) -> Manifest:
-    files = [shard_file(i) for i in range(len(packed['shards']))]
-    for name, digest in ((ANNOTATIONS, manifest.annotations),
-                         (SEALED_METADATA, manifest.sealed_metadata)):
-        if digest is not None:
-            content = read_regular(manifest.root / name)
-            if hashlib.sha256(content).hexdigest() != digest:
-                raise ManifestError(f'{manifest.root / name} is not what was sealed: restore it')
-            write_atomic(out / name, content, sync=True)
-            files.append(name)
-    sync_files(out, files)
-    done = replace(manifest, root=out, version=PACKED_VERSION, packed=packed,
-                   images=EntryFile(out, packed['count'], packed['root'], lambda item: item))
-    done.save(key)  # all that it lists is on the disk by now
+def _without_mark(out: Path | RemotePath) -> Manifest:
+    """The finished set."""
     if isinstance(out, RemotePath):
-        (out / _MARK).remove()
+        (out / MARK).remove()
     else:
-        for path in (*out.rglob('.tmp-*'), out / _MARK):
-            path.unlink(missing_ok=True)
+        (out / MARK).unlink(missing_ok=True)
     return Manifest.load(out)

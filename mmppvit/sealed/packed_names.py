@@ -31,14 +31,17 @@ class PackedNames(Sequence):
     """Strings, 8 bytes each beside their letters.
 
     Args:
-        names (Iterable[str]): All of them.
+        names (Iterable[str]): To begin with.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str] = ()) -> None:
         self._text, self._ends = bytearray(), array('Q', [0])
         for name in names:
-            self._text += name.encode(errors='surrogatepass')
-            self._ends.append(len(self._text))
+            self.append(name)
+
+    def append(self, name: str) -> None:
+        self._text += name.encode(errors='surrogatepass')
+        self._ends.append(len(self._text))
 
     def __len__(self) -> int:
         return len(self._ends) - 1

@@ -23,6 +23,7 @@ from mmppvit.sealed.packed_names import PackedNames, Source
 from mmppvit.sealed.pseudonyms import name_of
 from mmppvit.sealed.sources import Annotations, output_names, read_sources
 from mmppvit.sealed.staging import NEXT, is_committed, place_of, put_in_place
+from mmppvit.sealed.tar_shards import SHARDS
 from mmppvit.utils.regular_files import read_regular
 
 __all__ = ['KeptFiles', 'Plan', 'kept_files', 'make_plan']
@@ -115,12 +116,7 @@ def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = F
         _check_folder(job, finished, resume)
     if finished:
         plan.finished = manifest = _authentic(job)
-        if manifest.packed is not None:
-            doing = 'update' if update else 'resume'
-            raise ValueError(f'{job.out} is packed into shards, so it cannot be {doing}d: {doing} '
-                             'the folder that it was packed from'
-                             + (' and pack it again' if update else '')
-                             + ', or seal into another --out')
+        _check_container(job, manifest, update, look_only)
         # All images are padded as the first ones were, also of a set that an older version began.
         if job.padding is None or manifest.version < 4:
             plan.job = replace(job, padding=manifest.padding)
@@ -137,6 +133,18 @@ def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = F
         for part in range(job.shard[1]):  # also those of other shards
             plan.journal(part).check_job()
     return plan
+
+
+def _check_container(job: SealJob, manifest: Manifest, update: bool, look_only: bool) -> None:
+    """Refuse to change a packed set, and to pack a finished folder."""
+    if manifest.packed is not None and (update or look_only or job.container == 'folder'):
+        doing = 'update' if update else 'resume'
+        raise ValueError(f'{job.out} is packed into shards, so it cannot be {doing}d: {doing} '
+                         'the folder that it was packed from'
+                         + (' and pack it again' if update else '')
+                         + ', or seal into another --out')
+    if manifest.packed is None and job.container != 'folder':
+        raise ValueError(f'{job.out} is a finished folder: mmppvit pack puts it into shards')
 
 
 def _check_update(plan: Plan) -> None:
@@ -241,6 +249,8 @@ def _check_folder(job: SealJob, finished: bool, resume: bool) -> None:
     if not finished and not work.is_dir():
         raise ValueError(f'{job.out} is not empty and not a sealed data set: choose another --out')
     started = (work / 'shard-{}-of-{}.jsonl'.format(*job.shard)).exists()
+    if not finished and job.container == 'folder' and (job.out / SHARDS).is_dir():
+        raise ValueError(f'{job.out} was started with --container wds: give it again')
     if not resume and (finished or started):
         raise ValueError(f'{job.out} holds a {"finished" if finished else "started"} data set: '
                          '--resume goes on with it, or choose another --out')

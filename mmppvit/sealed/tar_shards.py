@@ -4,14 +4,15 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterable, Iterator
 
-__all__ = ['BLOCK', 'member_header', 'padded', 'shard_end', 'shard_file', 'shard_parts']
+__all__ = ['BLOCK', 'SHARDS', 'member_header', 'padded', 'shard_end', 'shard_file', 'shard_parts']
 
 BLOCK = tarfile.BLOCKSIZE  # 512
+SHARDS = 'shards'  # the folder
 
 
 def shard_file(number: int) -> str:
     """Of shard ``number``, relative to the data set's folder."""
-    return f'shards/{number:06d}.tar'
+    return f'{SHARDS}/{number:06d}.tar'
 
 
 def member_header(name: str, size: int) -> bytes:

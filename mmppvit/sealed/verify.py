@@ -19,8 +19,10 @@ from mmppvit.sealed.manifest import (
     ManifestError,
     SealedImage,
 )
+from mmppvit.sealed.pack import MARK, MARK_TEXT
 from mmppvit.sealed.pixels_only import extras_of, metadata_of
 from mmppvit.utils.printable import printable
+from mmppvit.utils.regular_files import read_regular
 from mmppvit.utils.remote_files import RemotePath
 
 __all__ = ['Problem', 'VerifyReport', 'check_sealed', 'choose_subset', 'verify_sealed']
@@ -146,11 +148,20 @@ def _unlisted_files(manifest: Manifest) -> Iterator[Problem]:
     for file in _files_of(manifest):
         if file.startswith(f'{WORK}/'):
             at_work = True
+        elif file == MARK and manifest.packed is not None and _is_mark(manifest):
+            pass  # a run of pack was killed after its last file
         elif file not in listed:
             yield Problem(file, f'{file}: is not part of the data set; it may be a plain image')
     if at_work:
         yield Problem(WORK, f'{WORK}: a run that seals is at work or was interrupted; --resume or '
                       '--update with the same options goes on with it')
+
+
+def _is_mark(manifest: Manifest) -> bool:
+    try:
+        return read_regular(manifest.root / MARK, len(MARK_TEXT)) in (b'', MARK_TEXT)
+    except OSError:
+        return False
 
 
 def _files_of(manifest: Manifest) -> Iterator[str]:

@@ -18,12 +18,15 @@ from mmppvit.sealed.journal import WORK, JournalIndex, locked
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest
 from mmppvit.sealed.resume import Plan, kept_files, make_plan
 from mmppvit.sealed.seal_images import seal_image
+from mmppvit.sealed.seal_to_shards import move_into_shards
 from mmppvit.sealed.sealed_metadata import seal_metadata
 from mmppvit.sealed.source_reader import SourceReader, input_remarks
 from mmppvit.sealed.sources import Annotations, forget_annotations
 from mmppvit.sealed.staging import commit, put_in_place, remove_leftovers
+from mmppvit.sealed.tar_shards import SHARDS
 from mmppvit.sealed.weakening import LookAlikes, joined_sets
 from mmppvit.utils.atomic import replace_file
+from mmppvit.utils.printable import printable
 
 __all__ = ['seal_dataset']
 
@@ -66,6 +69,12 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
                         remarks=input_remarks(job.img_dir, job.ann_file))
     forget_annotations()  # it is read again at the end, and not kept until then
     mine = range(job.shard[0], len(sources), job.shard[1])
+    if plan.finished is not None and plan.finished.packed is not None:
+        return _check_packed(plan, report)
+    if resume and _is_being_packed(plan):
+        report.kept = len(mine) * len(job.scales)
+        _assemble(plan, report)
+        return report
     if plan.finished is not None and job.shard[1] > 1 and plan.finished.job in (plan.asked,
                                                                                 plan.old):
         return _check_finished(plan, mine, report)
@@ -100,6 +109,29 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
     report.skipped = [(sources[i].name, problems[i]) for i in sorted(problems)]
     _assemble(plan, report)
     return report
+
+
+def _check_packed(plan: Plan, report: SealReport) -> SealReport:
+    """Of a finished set of shards: nothing is left to do, or nothing can be done."""
+    missing, skipped = plan.finished.missing_files(), plan.finished.skipped
+    if missing or skipped:
+        what = f'{missing[0]} is missing or of another length' if missing else \
+            f'{skipped[0][0]} was skipped ({skipped[0][1]})'
+        raise ValueError(f'{plan.job.out} is finished, and {printable(what)}: shards cannot be '
+                         'repaired, so restore it, or seal into another --out')
+    remove_leftovers(plan.job.out)
+    report.kept, report.complete = len(plan.finished.images), True
+    return report
+
+
+def _is_being_packed(plan: Plan) -> bool:
+    """Whether all is sealed, and a run was killed while it moved images into shards.
+
+    Nothing in a journal is known to be true without a key: then all is sealed again.
+    """
+    job = plan.job
+    return (job.container == 'wds' and job.key is not None and (job.out / SHARDS).is_dir()
+            and all(part.covers() for part in _parts(plan)))
 
 
 def _check_finished(plan: Plan, mine: range, report: SealReport) -> SealReport:
@@ -138,12 +170,11 @@ def _check_same_result(plan: Plan, done: Mapping[int, list[SealedImage]]) -> Non
 
 def _assemble(plan: Plan, report: SealReport) -> None:
     """Write json and manifest if all shards are through; the same bytes whoever does it."""
-    job, count = plan.job, plan.job.shard[1]
-    journals = [plan.journal(part) for part in range(count)]
+    job = plan.job
+    journal = plan.journal(job.shard[0])
     try:
         with locked(job.out / WORK / 'end.lock'):  # two shards may get here at the same time
-            parts = [JournalIndex(journal, range(i, len(plan.sources), count), job.scheme,
-                                  job.scales) for i, journal in enumerate(journals)]
+            parts = _parts(plan)
             # A line that was taken away from a journal must not take an image out of the set.
             if all(part.covers() for part in parts):
                 _write_end(plan, report, parts)
@@ -152,7 +183,13 @@ def _assemble(plan: Plan, report: SealReport) -> None:
         if (job.out / WORK).is_dir():
             raise
         # Another shard has just done this.
-    report.complete = (job.out / MANIFEST).exists() and not journals[job.shard[0]].path.exists()
+    report.complete = (job.out / MANIFEST).exists() and not journal.path.exists()
+
+
+def _parts(plan: Plan) -> list[JournalIndex]:
+    count = plan.job.shard[1]
+    return [JournalIndex(plan.journal(i), range(i, len(plan.sources), count), plan.job.scheme,
+                         plan.job.scales) for i in range(count)]
 
 
 class _Images(Sequence):
@@ -212,7 +249,11 @@ def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex]) -> Non
     manifest.counter = _counter(plan, manifest)
     # All that it lists is on the disk by now.
     if plan.finished is None:
-        manifest.save(job.key)
+        if job.container == 'wds':
+            move_into_shards(manifest, job.key)
+            report.skipped = [(sources[i].name, problems[i]) for i in sorted(problems)]
+        else:
+            manifest.save(job.key)
         remove_leftovers(job.out)
     else:
         commit(manifest, job.key, job.out, plan.finished)

@@ -95,6 +95,8 @@ class DistillJob:
         if not 0 < self.smallest <= 1 or not 0 <= self.held_out < 1:
             raise ValueError('--smallest has to be above 0 and at most 1, --held-out from 0 to '
                              'below 1')
+        if self.lr is not None and not 0 < self.lr < float('inf'):
+            raise ValueError(f'--lr {self.lr} is not a number above 0')
 
     @property
     def checkpoint(self) -> Path:

@@ -102,6 +102,13 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert {name[-1] for name, _, _ in start.calls} == {'1'}, 'seeds may be added'
     with pytest.raises(ValueError, match='holds a plan with epochs 5, and this one has 2'):
         quick(tmp_path, FOUR, start, epochs=2, halving=True).run()
+    with pytest.raises(ValueError, match='holds a plan with statistics 2, and this one has 3'):
+        quick(tmp_path, FOUR, start, **options, statistics=3).run()
+    earlier = json.loads((tmp_path / 'plan.json').read_text())
+    del earlier['statistics']  # which an earlier version did not write
+    (tmp_path / 'plan.json').write_text(json.dumps(earlier))
+    quick(tmp_path, FOUR, start, **options).run()
+    assert json.loads((tmp_path / 'plan.json').read_text())['statistics'] == 2
 
 
 @pytest.mark.parametrize('interrupt', range(7))

@@ -82,6 +82,21 @@ def test_the_same_bytes_again_also_after_a_kill(packed, whole, key, tmp_path, mo
     assert content_of(tmp_path / 'set') == content_of(packed)
 
 
+def test_killed_after_the_last_file(packed, whole, key, tmp_path):
+    """What is left of the run is no fault of the set, and goes when it is packed again."""
+    out = shutil.copytree(packed, tmp_path / 'set')
+    (out / '.packing').touch()
+    assert check_sealed(out, key).problems == []
+    pack_dataset(Manifest.load(whole), key, out, 10_000)
+    assert content_of(out) == content_of(packed)
+    (out / '.packing').write_bytes(b'\xff\xd8 an image')
+    assert [problem.file for problem in check_sealed(out, key).problems] == ['.packing']
+    other = tmp_path / 'other'
+    seal_dataset(SealJob(whole / 'images_96x64', other, Scheme('mix'), name='other'))
+    with pytest.raises(ValueError, match='not empty'):
+        pack_dataset(Manifest.load(other), None, out)
+
+
 def _flip(path, position: int) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 1

@@ -190,6 +190,17 @@ def test_a_dry_run_says_what_would_be_done(folder, key, tmp_path, with_key):
     seal_dataset(_job(folder, tmp_path / 'set', key), update=True, remove=True)
 
 
+def test_a_dry_run_names_what_opencv_cannot_scale(folder, tmp_path, monkeypatch):
+    """Its error is of no kind of Python's."""
+    def fail(*_):
+        raise cv2.error('dst.size() != src.size()')
+
+    seal_dataset(_job(folder, tmp_path / 'set', None, 'first'))
+    monkeypatch.setattr('mmppvit.sealed.dry_run.seal_image', fail)
+    plan = plan_sealing(_job(folder, tmp_path / 'set', None, 'first'), update=True)
+    assert {reason for _, reason in plan.problems} == {'OpenCV cannot scale or store its pixels'}
+
+
 def test_shards_update_together(folder, key, tmp_path):
     for name in ('set', 'one'):
         seal_dataset(_job(folder, tmp_path / name, key, 'first'))

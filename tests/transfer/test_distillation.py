@@ -192,6 +192,9 @@ def test_files_in_the_way_and_other_options(photographs, teacher, tmp_path):
         distill(job, resume=True)
     with pytest.raises(ValueError, match=r'has to end in .safetensors or .pth'):
         DistillJob(teacher, photographs[1], tmp_path / 'out.onnx')
+    for lr in (0., -1e-3, float('nan'), float('inf')):
+        with pytest.raises(ValueError, match=r'--lr .* is not a number above 0'):
+            DistillJob(teacher, photographs[1], tmp_path / 'out.pth', lr=lr)
     with pytest.raises(FileNotFoundError, match='no folder'):
         find_images(tmp_path / 'none')
 
