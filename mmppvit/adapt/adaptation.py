@@ -75,7 +75,8 @@ def adapt_stock(cfg: str | Config,
                 pretrained: str | None = None,
                 keep_backbone: bool = False,
                 statistics: int = 0,
-                sealed: str | Path | None = None) -> Adapted:
+                sealed: str | Path | None = None,
+                num_points: int | None = None) -> Adapted:
     """Adapt a config and say what was changed and why.
 
     Args:
@@ -98,6 +99,9 @@ def adapt_stock(cfg: str | Config,
             val* or test*. They say scheme, patch size, grid and strength by themselves.
             Augmentations that do not commute with the scheme are replaced or left out, each with
             a note.
+        num_points (int, optional): The PEViT's attention goes through so many learned points, at a
+            cost that grows with the number of patches and not with its square; None: full
+            attention.
 
     Raises:
         CannotAdapt: The config, or these options for it, have no encrypted counterpart.
@@ -109,8 +113,9 @@ def adapt_stock(cfg: str | Config,
                  gain=gain)
     folders = None if sealed is None else find_sealed(sealed, key_file)
     chosen = _chosen(**given) if folders is None else _as_sealed(folders.scheme, given)
+    backbone = _backbone(chosen, arch, pretrained, num_points, keep_backbone)
     with scope_of(stock) as scope:
-        _adapt(changes, chosen, folders, arch, key_file, pretrained, keep_backbone)
+        _adapt(changes, chosen, folders, key_file, backbone)
         name_our_scope(changes, scope)
         if statistics:
             from mmppvit.adapt.image_statistics import write_statistics
@@ -119,16 +124,31 @@ def adapt_stock(cfg: str | Config,
                    changes.notes)
 
 
+def _backbone(chosen: Scheme, arch: str | dict, pretrained: str | None, num_points: int | None,
+              keep_backbone: bool) -> dict | None:
+    """The PEViT, or None to keep the stock backbone."""
+    if num_points and (pretrained or keep_backbone):
+        raise CannotAdapt('attention through points is that of a new PEViT: weights of full '
+                          'attention do not fit, and a stock backbone has none. Leave one out')
+    if keep_backbone:
+        return None
+    backbone = dict(type='PEViT', arch=arch, patch_size=chosen.patch_size, grid=chosen.grid)
+    if num_points:
+        backbone['num_points'] = num_points
+    if pretrained:
+        backbone['init_cfg'] = dict(type='Pretrained', checkpoint=pretrained)
+    return backbone
+
+
 def _adapt(changes: ConfigChanges, chosen: Scheme, folders: SealedFolders | None,
-           arch: str | dict, key_file: str | None, pretrained: str | None,
-           keep_backbone: bool) -> None:
+           key_file: str | None, backbone: dict | None) -> None:
     root = detector_path(changes)
     refuse_model(changes.get(('model', )))
     move_batch_resizing(changes, chosen.grid, check_grid(chosen.patch_size, chosen.grid))
-    if keep_backbone:
+    if backbone is None:
         _keep_backbone(changes, chosen)
     else:
-        _encrypt_model(changes, root, arch, chosen.patch_size, chosen.grid, pretrained)
+        _encrypt_model(changes, root, backbone)
     if chosen.shuffles:
         _restore_order(changes, root)
     if folders is None:
@@ -252,16 +272,13 @@ def encryption_steps(scheme: Scheme, key_file: str | None) -> list[dict]:
     return steps
 
 
-def _encrypt_model(changes: ConfigChanges, root: tuple, arch: str | dict, patch_size: int,
-                   grid: int, pretrained: str | None) -> None:
-    width = resolve_arch(arch)['embed_dims']
-    backbone = dict(type='PEViT', arch=arch, patch_size=patch_size, grid=grid)
-    if pretrained:
-        backbone['init_cfg'] = dict(type='Pretrained', checkpoint=pretrained)
+def _encrypt_model(changes: ConfigChanges, root: tuple, backbone: dict) -> None:
+    width = resolve_arch(backbone['arch'])['embed_dims']
+    patch_size, grid = backbone['patch_size'], backbone['grid']
     strides = replace_network(changes, root, backbone, width, patch_size)
     divide_pixels(changes, root, grid, strides)
     _divide_preprocessors(changes, patch_size, grid)
-    suit_schedule(changes, root, bool(pretrained))
+    suit_schedule(changes, root, 'init_cfg' in backbone)
     if changes.get(('load_from', )):
         changes.set(('load_from', ), None, 'The checkpoint is one of the stock network.')
 

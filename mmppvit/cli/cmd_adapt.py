@@ -11,6 +11,7 @@ EXAMPLES = """
 mmppvit adapt mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my_config.py
 mmppvit adapt my_stock_config.py --scheme mix+center --statistics 200 -o my_config.py
 mmppvit adapt my_stock_config.py --scheme mix+center+shuffle --key-file owner.key -o keyed.py
+mmppvit adapt my_stock_config.py --scheme mix+center --patch-size 8 --points 64 -o small.py
 mmppvit adapt my_stock_config.py --sealed sealed --key-file owner.key -o sealed_config.py
 """
 
@@ -25,6 +26,9 @@ mmppvit adapt my_stock_config.py --sealed sealed --key-file owner.key -o sealed_
               'the same network on plain images.')
 @click.option('--arch', default='small', show_default=True,
               type=click.Choice(['tiny', 'small', 'base']), help='Of the PEViT.')
+@click.option('--points', 'num_points', type=click.IntRange(1), metavar='N',
+              help='Attention through N learned points, e.g. 64: it costs less than full attention '
+              'where patches are many, as small ones are.')
 @click.option('--patch-size', type=click.IntRange(1),
               help='In pixels of the plain image; default: 16.')
 @click.option('--grid', type=click.IntRange(1),

@@ -156,6 +156,15 @@ def test_grid_4_and_patch_32():
     assert cfg.model.neck.in_channels == 768
 
 
+def test_points_are_those_of_a_new_backbone():
+    cfg = adapt_config(RETINANET, patch_size=8, num_points=64)
+    assert cfg.model.backbone.num_points == 64
+    assert cfg.model.neck.scale_factors == (1., .5, .25, .125)
+    for other in (dict(keep_backbone=True), dict(pretrained='vit.pth')):
+        with pytest.raises(CannotAdapt, match='attention through points'):
+            adapt_config(RETINANET, num_points=64, **other)
+
+
 def test_kept_backbone_keeps_strides():
     cfg = adapt_config(RETINANET, keep_backbone=True)
     assert cfg.model.backbone.type == 'ResNet'
