@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.networks.initial_image import InitialImage
-from mmppvit.attacks.networks.place_bins import shares_of_bins
+from mmppvit.attacks.networks.place_bins import log_places, shares_of_bins
 from mmppvit.attacks.networks.restoration import (
     KnownMixing,
     in_bfloat16,
@@ -189,10 +189,8 @@ class ViTAttacker(Attacker):
         """Cross-entropy of rows and columns."""
         rows, cols = (extent // self.scheme.side for extent in pair.encrypted.shape[:2])
         order = torch.from_numpy(pair.order)
-        scores = self._places(to_tensor(pair.encrypted))[0]
-        right = torch.stack([self._places.places(rows)[order // cols],
-                             self._places.places(cols)[order % cols]], 1)
-        return -(right * scores).sum(-1).mean()
+        row, col = log_places(self._places(to_tensor(pair.encrypted))[0], (rows, cols))
+        return (F.cross_entropy(row, order // cols) + F.cross_entropy(col, order % cols)) / 2
 
     def _fit_pixels(self, learn: list[Pair], held: list[Pair], budget: Budget) -> None:
         in_order = self._places is None

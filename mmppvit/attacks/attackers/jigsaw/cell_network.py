@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from mmppvit.attacks.attackers.interface import Budget, Pair
 from mmppvit.attacks.attackers.jigsaw.compatibility import PairScores
@@ -17,7 +18,7 @@ from mmppvit.attacks.attackers.jigsaw.learned_scores import (
     learned_scores,
 )
 from mmppvit.attacks.attackers.jigsaw.pieces import Pieces, cut_pieces
-from mmppvit.attacks.networks.place_bins import shares_of_bins
+from mmppvit.attacks.networks.place_bins import log_places
 from mmppvit.attacks.networks.restoration import in_bfloat16
 from mmppvit.attacks.networks.training import seeded, train
 from mmppvit.encryption import MIDDLE_LEVEL, Scheme
@@ -26,7 +27,7 @@ __all__ = ['CellNetwork', 'cell_odds', 'fit_cells']
 
 _SIDES = 4  # right, left, below, above
 _FREE = 4  # heads that begin without a side
-_BATCH = 4  # images a step
+_BATCH = 2  # images a step
 _MOST_LEARNED = 800  # pieces of an image at a time: attention takes the square of it
 _CUTS = 4  # of each image, that are learned from
 _MOST_KEPT = 2**29  # bytes of images that are ready to learn from
@@ -51,7 +52,7 @@ class CellNetwork(nn.Module):
             that images of all sizes mean the same.
     """
 
-    def __init__(self, side: int, dim: int = 128, depth: int = 6, bins: int = 32) -> None:
+    def __init__(self, side: int, dim: int = 128, depth: int = 4, bins: int = 32) -> None:
         super().__init__()
         self.bins = bins
         side = min(side, 8)
@@ -65,10 +66,9 @@ class CellNetwork(nn.Module):
         self.head = nn.Linear(dim, 2 * bins)
 
     def forward(self, inner: Tensor, odds: Tensor) -> Tensor:
-        """(N, s, s, 3) about 128, (4, N, N) log-odds -> (N, 2, bins) log-probabilities."""
+        """(N, s, s, 3) about 128, (4, N, N) log-odds -> (N, 2, bins) logits."""
         inner = ((inner - MIDDLE_LEVEL) / 64).permute(0, 3, 1, 2)
-        scores = self._scores(self.coarse(inner).flatten(1), odds)
-        return scores.unflatten(-1, (2, self.bins)).log_softmax(-1)
+        return self._scores(self.coarse(inner).flatten(1), odds).unflatten(-1, (2, self.bins))
 
     @in_bfloat16
     def _scores(self, looks: Tensor, odds: Tensor) -> Tensor:
@@ -98,14 +98,9 @@ def cell_odds(net: CellNetwork, pieces: Pieces, scores: PairScores, doubt: float
     Returns:
         ndarray: float32 (cells, pieces), cells row by row.
     """
-    rows, cols = pieces.shape
     with torch.inference_mode():
-        logs = net(torch.from_numpy(pieces.inner), _sides(scores))
-        probable = [logs[:, axis].exp() @ shares_of_bins(count, net.bins).T
-                    for axis, count in enumerate(pieces.shape)]
-    row, col = (share.double().numpy() / share.double().numpy().sum(1, keepdims=True)
-                for share in probable)
-    share = (row[:, :, None] * col[:, None]).reshape(len(row), rows * cols).T
+        row, col = log_places(net(torch.from_numpy(pieces.inner), _sides(scores)), pieces.shape)
+        share = (row[:, :, None] + col[:, None]).flatten(1).T.exp().numpy()
     odds = np.log((1 - doubt) * share * share.shape[0] + doubt).astype(np.float32)
     odds[:, pieces.blank] = 0
     return odds
@@ -113,7 +108,7 @@ def cell_odds(net: CellNetwork, pieces: Pieces, scores: PairScores, doubt: float
 
 def fit_cells(side_by_side: SideBySide, learn: Sequence[Pair], held: Sequence[Pair],
               scheme: Scheme, budget: Budget, seed: int, max_steps: int,
-              depth: int = 6) -> tuple[CellNetwork, float]:
+              depth: int = 4) -> tuple[CellNetwork, float]:
     """Train :class:`CellNetwork` on images in order, which it cannot tell from shuffled ones.
 
     Args:
@@ -123,7 +118,7 @@ def fit_cells(side_by_side: SideBySide, learn: Sequence[Pair], held: Sequence[Pa
         scheme (Scheme): How.
         budget (Budget): Of time.
         seed (int): Of initial weights and of draws.
-        max_steps (int): At most, of four images each.
+        max_steps (int): At most, of two images each.
         depth (int): Blocks.
 
     Returns:
@@ -215,7 +210,6 @@ def _misplaced(net: CellNetwork, image: _Prepared) -> Tensor:
     """Cross-entropy of rows and columns, of the pieces that show something."""
     right, below = image.odds.astype(np.float32)
     scores = net(image.inner, _sides(PairScores(right, below)))
-    true = torch.stack([shares_of_bins(count, net.bins)[image.places[:, axis]]
-                        for axis, count in enumerate(image.shape)], 1)
-    lost = -(true * scores).sum((1, 2)) / 2
+    lost = sum(F.cross_entropy(logs, torch.from_numpy(place), reduction='none') for logs, place
+               in zip(log_places(scores, image.shape), image.places.T, strict=True)) / 2
     return lost[~image.blank].mean()

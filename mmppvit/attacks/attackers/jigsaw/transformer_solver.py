@@ -33,9 +33,9 @@ class JigsawTransformer(JigsawLearned):
     """
     name = 'jigsaw-transformer'
     title = 'jigsaw solver whose transformer over all patches predicts the place of each'
-    max_steps = 4000  # of the transformer, where the budget allows more
+    max_steps = 8000  # of the transformer, where the budget allows more
 
-    def __init__(self, scheme: Scheme, seed: int = 0, depth: int = 6) -> None:
+    def __init__(self, scheme: Scheme, seed: int = 0, depth: int = 4) -> None:
         super().__init__(scheme, seed)
         self.depth = depth
         self.cells: CellNetwork | None = None
