@@ -29,7 +29,10 @@ def parse_coco(content: bytes, name: str) -> tuple[dict, CheckReport]:
 
 def checked_coco(data: object, name: str) -> tuple[dict, CheckReport]:
     """As :func:`read_coco`, of a json that is parsed already; ``data`` may be changed."""
-    data, report = check_coco(data, name)
+    return _accepted(*check_coco(data, name))
+
+
+def _accepted(data: dict, report: CheckReport) -> tuple[dict, CheckReport]:
     if report.refused:
         raise AnnotationError(report.error())
     return data, report
@@ -62,13 +65,14 @@ def stream_coco(path: str | Path) -> tuple[dict, CheckReport, str]:
     try:
         with open_regular(path) as file:
             data = read_lists(file, ('images', 'annotations'))
+        found = check_coco(data, str(path))  # packs items anew: what is nested deep may fail here
     except (ValueError, RecursionError):  # the whole text tells what is wrong with it
-        return *read_coco(path), digest
+        found = read_coco(path)
     except OSError as err:
         raise _unreadable(path, err) from None
     if file_digest(path) != digest:
         raise AnnotationError(f'{path} changed while it was read: try again')
-    return *checked_coco(data, str(path)), digest
+    return *_accepted(*found), digest
 
 
 def file_digest(path: str | Path) -> str:

@@ -8,6 +8,7 @@ from mmppvit.sealed.entries import ManifestError, image_folder
 from mmppvit.sealed.job import SealJob, SealReport
 from mmppvit.sealed.journal import WORK
 from mmppvit.sealed.manifest import MANIFEST, Manifest
+from mmppvit.sealed.tar_shards import SHARDS
 from mmppvit.sealed.writer import seal_dataset
 
 __all__ = ['repair_dataset']
@@ -29,6 +30,10 @@ def repair_dataset(job: SealJob, num_workers: int = 0,
     Raises:
         ValueError: The output folder is not that of such a data set.
     """
+    if (job.out / SHARDS).is_dir():  # before anything is removed: shards are not sealed anew
+        raise ValueError(f'{job.out} is packed into shards, or is being packed, which repair '
+                         'cannot rebuild: seal --container wds --resume goes on with an '
+                         'interrupted run; else restore it, or seal into another --out')
     folders = [image_folder(list(job.scales), i) for i in range(len(job.scales))]
     if not any((job.out / folder).is_dir() for folder in folders) and \
             not (job.out / MANIFEST).is_file():

@@ -34,8 +34,11 @@ def move_into_shards(manifest: Manifest, key: Key | None) -> None:
 
     Raises:
         ManifestError: An image is neither its file nor in its shard as it was sealed.
+        ValueError: The folder of the shards is a link.
     """
     root = manifest.root
+    if (root / SHARDS).is_symlink():  # files would be written and removed somewhere else
+        raise ValueError(f'{root / SHARDS} is a link: remove it')
 
     def read(image: SealedImage, place: Place) -> bytes:
         for content in _copies(root, image, place):

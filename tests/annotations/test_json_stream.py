@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmppvit.annotations import AnnotationError, json_stream, read_coco, stream_coco
+from mmppvit.annotations import AnnotationError, checked_file, json_stream, read_coco, stream_coco
 from mmppvit.annotations.json_stream import PackedItems, editing, read_lists, repeated
 from mmppvit.annotations.json_text import parse_json
 from tests.annotations.coco_samples import sample
@@ -110,6 +110,37 @@ def test_a_file_is_read_as_if_it_were_whole(tmp_path):
         assert errors[0] == errors[1]
     with pytest.raises(FileNotFoundError, match='no annotation file'):
         stream_coco(tmp_path / 'none.json')
+
+
+@pytest.mark.parametrize('field', ['file_name', 'else'])
+def test_nesting_near_the_limit_is_read_as_if_it_were_whole(tmp_path, field):
+    """Packing items takes some more depth than reading them."""
+    path = tmp_path / 'a.json'
+    for depth in range(880, 1000, 10):
+        nested = '[' * depth + ']' * depth
+        path.write_text(json.dumps(sample() | dict(images=[
+            dict(image) | {field: '?'} for image in sample()['images']])).replace('"?"', nested))
+        found = []
+        for read in (read_coco, stream_coco):
+            try:
+                data, report = read(path)[:2]
+                found.append((report, len(list(data['images']))))
+            except AnnotationError as err:
+                found.append(str(err).partition('[')[0])
+        assert found[0] == found[1]
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / 'a.json'
+
+    def change(path, read=checked_file.read_coco):
+        path.write_text(json.dumps(sample()))
+        return read(path)
+
+    path.write_text('{')
+    monkeypatch.setattr(checked_file, 'read_coco', change)
+    with pytest.raises(AnnotationError, match='changed while it was read: try again'):
+        stream_coco(path)
 
 
 def test_a_large_file_is_not_held(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from mmppvit.sealed import (
     seal_dataset,
     seal_to_shards,
 )
+from mmppvit.sealed.repair import repair_dataset
 from tests.sealed.jobs import content_of, make_job, two_scales
 
 SHARD_BYTES = 10_000
@@ -169,3 +170,37 @@ def test_the_command(plain, key, tmp_path, capsys):
     assert {path.name for path in (tmp_path / 'set').iterdir()} == {
         'annotations.json', 'entries.index', 'entries.jsonl', 'entries.tree', 'manifest.json',
         'shards'}
+
+
+@pytest.mark.parametrize('state', ['finished', 'damaged', 'interrupted'])
+def test_repair_leaves_shards_alone(plain, packed, key, tmp_path, monkeypatch, state):
+    job = _job(plain, tmp_path / 'sealed', key)
+    if state == 'interrupted':
+        with monkeypatch.context() as patch:
+            patch.setattr(pack, 'write_index', lambda *_: exec('raise KeyboardInterrupt'))
+            with pytest.raises(KeyboardInterrupt):
+                seal_dataset(job)
+    else:
+        shutil.copytree(packed, job.out)
+    if state == 'damaged':
+        (job.out / 'manifest.json').write_text('{')
+    before = content_of(job.out)
+    with pytest.raises(ValueError, match=r'packed into shards.*seal --container wds --resume'):
+        repair_dataset(replace(job, container='folder'))
+    assert content_of(job.out) == before
+    if state == 'interrupted':
+        assert seal_dataset(job, resume=True).written == 0
+
+
+def test_a_link_is_not_followed(plain, key, tmp_path):
+    job, other = _job(plain, tmp_path / 'sealed', key), tmp_path / 'other'
+    other.mkdir()
+    (other / 'thesis.txt').write_text('years of work')
+    job.out.mkdir()
+    (job.out / '.sealing').mkdir()
+    (job.out / 'shards').symlink_to(other)
+    with pytest.raises(ValueError, match='shards is a link: remove it'):
+        seal_dataset(job, resume=True)
+    assert [path.name for path in other.iterdir()] == ['thesis.txt']
+    (job.out / 'shards').unlink()
+    assert seal_dataset(job, resume=True).complete
