@@ -27,7 +27,6 @@ from coco_evaluation import CLASSES, detections, write_truth
 from import_time import CASES, TIME
 from mmdet.registry import METRICS, TRANSFORMS
 from mmengine.registry import DefaultScope
-from own_process import result_of
 from set_attention import seconds as block_seconds
 from start_up import write as write_entries
 
@@ -86,25 +85,20 @@ def reading(folder: Path, count: int = 20) -> None:
          _cpu(lambda: read(*twice), 5), _cpu(lambda: read(once), 5))
 
 
-def _open(pipe, root: Path, key_file: Path, name: str) -> None:
-    def look() -> None:
+def start_up(folder: Path, counts: list[int]) -> None:
+    key = Key.create(folder / 'owner.key')
+
+    def look(root: Path, name: str) -> None:
         manifest = Manifest.load(root)
         manifest.check_key(key)
         assert manifest.by_file[name]
 
-    key = Key.load(key_file)
-    pipe.send(_cpu(look))
-
-
-def start_up(folder: Path, counts: list[int]) -> None:
-    key = Key.create(folder / 'owner.key')
     times: dict[bool, list[float]] = {False: [], True: []}
     for count in counts:
         for packed in times:
             root = folder / f'{count}-{packed}'
             write_entries(root, count, key, packed)
-            times[packed].append(result_of(_open, root, folder / 'owner.key',
-                                           f'images/{count // 2:07d}.png'))
+            times[packed].append(_cpu(partial(look, root, f'images/{count // 2:07d}.png')))
         _row(f'open a set of {count:,} entries and find one', times[False][-1], times[True][-1])
     if len(counts) > 1:
         grows = [np.polyfit(np.log(counts), np.log(found), 1)[0] for found in times.values()]

@@ -7,6 +7,7 @@ Wall seconds count here, so leave the machine alone; with more workers than core
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import tempfile
 import time
@@ -43,7 +44,8 @@ def _read(index: int) -> int:
 
 def read_all(root: Path, count: int, workers: int) -> float:
     """Seconds to check and decode all images, once the workers are there."""
-    with ProcessPoolExecutor(workers, initializer=_open, initargs=(root, )) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _open,
+                             (root, )) as pool:
         list(pool.map(_read, range(workers)))
         start = time.perf_counter()
         list(pool.map(_read, range(count), chunksize=8))
@@ -66,7 +68,7 @@ def main() -> None:
         for turn in range(args.turns):
             for workers in args.workers:
                 job = SealJob(root / 'images', root / f'{turn}-{workers}',
-                              Scheme('mix+center+shuffle'), key=key)
+                              Scheme('mix+center+shuffle', center_strength=1.), key=key)
                 start = time.perf_counter()
                 seal_dataset(job, num_workers=workers)
                 rates['seal'][workers].append(args.images / (time.perf_counter() - start))

@@ -18,11 +18,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
+
+import cv2
 
 from mmppvit.encryption import KeyFileError
 from mmppvit.encryption.key_sources import KeySource
@@ -118,8 +120,8 @@ def _on_this_machine(order: Order, tasks: Iterator[Task], num_workers: int) -> I
         return
     # Forked workers start at once. Where that is not safe they read the key from its file again.
     method = 'fork' if sys.platform == 'linux' else 'spawn'
-    with ProcessPoolExecutor(num_workers, multiprocessing.get_context(method),
-                             _start_process, (order, )) as pool:
+    with _without_opencv_threads(), ProcessPoolExecutor(
+            num_workers, multiprocessing.get_context(method), _start_process, (order, )) as pool:
         try:
             pending = {pool.submit(_seal_one, task) for task in islice(tasks, 4 * num_workers)}
             while pending:
@@ -132,6 +134,17 @@ def _on_this_machine(order: Order, tasks: Iterator[Task], num_workers: int) -> I
                            'with fewer --num-workers') from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _without_opencv_threads() -> Iterator[None]:
+    """A forked process would wait for ever for threads of OpenCV that it does not have."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _start_process(order: Order) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from mmppvit.cli.app import main
@@ -149,3 +151,18 @@ def test_no_key_is_looked_for_where_none_is_needed(plain, tmp_path, monkeypatch)
 
 def _full(order: Order, tasks: list) -> list:
     raise OSError(28, 'No space left on device')
+
+
+def test_workers_are_forked_without_threads_of_opencv(plain, tmp_path):
+    """Else they wait for these where the program has used OpenCV before."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.resize(np.zeros((30, 40, 3), np.uint8), (1600, 1200))
+        seen = set()
+        seal_dataset(make_job(plain, tmp_path / 'out'), num_workers=1,
+                     progress=lambda *_: seen.add(cv2.getNumThreads()))
+        assert 1 in seen
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
