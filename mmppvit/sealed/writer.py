@@ -113,13 +113,13 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
 
 def _check_packed(plan: Plan, report: SealReport) -> SealReport:
     """Of a finished set of shards: nothing is left to do, or nothing can be done."""
+    remove_leftovers(plan.job.out)  # also where nothing else can be done: of a killed run
     missing, skipped = plan.finished.missing_files(), plan.finished.skipped
     if missing or skipped:
         what = f'{missing[0]} is missing or of another length' if missing else \
             f'{skipped[0][0]} was skipped ({skipped[0][1]})'
         raise ValueError(f'{plan.job.out} is finished, and {printable(what)}: shards cannot be '
                          'repaired, so restore it, or seal into another --out')
-    remove_leftovers(plan.job.out)
     report.kept, report.complete = len(plan.finished.images), True
     return report
 

@@ -133,8 +133,10 @@ def test_what_is_finished(plain, whole, packed, key, tmp_path):
     with pytest.raises(ValueError, match='cannot be resumed'):
         seal_dataset(replace(job, container='folder'), resume=True)
     (out / 'shards/000000.tar').write_bytes(b'')
+    (out / '.sealing').mkdir()  # of a run that was killed after its manifest
     with pytest.raises(ValueError, match=r'000000\.tar is missing or of another length: shards'):
         seal_dataset(job, resume=True)
+    assert not (out / '.sealing').exists()
     shutil.copytree(whole, tmp_path / 'folder')
     with pytest.raises(ValueError, match='is a finished folder: mmppvit pack'):
         seal_dataset(_job(plain, tmp_path / 'folder', key), resume=True)
