@@ -19,6 +19,7 @@ __all__ = ['plot_curve', 'plot_plan']
 # Colors of Okabe and Ito, told apart with any color vision, and a marker each.
 _LOOKS = [('o', '#0072B2'), ('s', '#D55E00'), ('^', '#009E73'), ('D', '#CC79A7'), ('v', '#E69F00'),
           ('P', '#56B4E9'), ('X', '#000000'), ('*', '#F0E442')]
+_HIGHEST = 1.3  # ratio: where plain images were not learned, one point would flatten the others
 
 
 def plot_plan(path: Path, rows: Sequence[Row], hidden: Mapping[str, float], max_loss: float,
@@ -62,7 +63,8 @@ def plot_plan(path: Path, rows: Sequence[Row], hidden: Mapping[str, float], max_
 def plot_curve(path: Path, found: Sequence[Ratio]) -> None:
     """A PNG of mAP relative to plain images against the median side of objects in patches.
 
-    Points whose control has patches of another size are hollow.
+    Points whose control has patches of another size are hollow; those beyond the axis lie at its
+    end, with their ratio beside them.
     """
     figure, axes = _figure()
     schemes = list(dict.fromkeys(one.scheme for one in found))
@@ -71,15 +73,17 @@ def plot_curve(path: Path, found: Sequence[Ratio]) -> None:
         aside = 1.03**(place - (len(schemes) - 1) / 2)  # equal ratios lie beside each other
         for equal in (True, False):
             own = [one for one in found if (one.scheme, one.equal) == (scheme, equal)]
-            axes.scatter([one.object_patches * aside for one in own], [one.ratio for one in own],
+            axes.scatter([one.object_patches * aside for one in own],
+                         [min(one.ratio, _HIGHEST) for one in own],
                          marker=marker, edgecolors=color, facecolors=color if equal else 'none',
                          s=40, zorder=3, label=scheme if equal else None)
     for data in dict.fromkeys(one.data for one in found):
         for side in {one.object_patches for one in found if one.data == data}:
             low = min(one.ratio for one in found
                       if one.data == data and one.object_patches == side)
-            axes.annotate(data, (side, low), (0, -13), textcoords='offset points', fontsize=7,
-                          ha='center', color='.35')
+            above = f', {low:.2f} (beyond the axis)' if low > _HIGHEST else ''
+            axes.annotate(data + above, (side, min(low, _HIGHEST)), (0, -13),
+                          textcoords='offset points', fontsize=7, ha='center', color='.35')
     axes.axhline(1, color='.5', linewidth=1)
     axes.axhline(.97, color='.5', linestyle='--', linewidth=1)
     axes.set_xscale('log', base=2)
