@@ -28,7 +28,8 @@ def repair_dataset(job: SealJob, num_workers: int = 0,
         progress (Callable): Called with the images done and their total.
 
     Raises:
-        ValueError: The output folder is not that of such a data set.
+        ValueError: The output folder is not that of such a data set, or its manifest is one of
+            another key.
     """
     if (job.out / SHARDS).is_dir():  # before anything is removed: shards are not sealed anew
         raise ValueError(f'{job.out} is packed into shards, or is being packed, which repair '
@@ -50,8 +51,21 @@ def repair_dataset(job: SealJob, num_workers: int = 0,
 def _is_authentic(job: SealJob) -> bool:
     try:
         manifest = Manifest.load(job.out)
-        if job.key is not None:
-            manifest.check_key(job.key)
+    except ManifestError:
+        return False
+    theirs = manifest.key and manifest.key['fingerprint']
+    ours = job.key and job.key.fingerprint
+    if theirs != ours:  # every image would be sealed anew, under the wrong key
+        raise ValueError(f'{job.out} was sealed {_with(theirs)}, and this is {_with(ours)}: give '
+                         f'its own, or remove {MANIFEST} to seal all of it anew')
+    if job.key is None:
+        return True
+    try:
+        manifest.check_key(job.key)
     except ManifestError:
         return False
     return True
+
+
+def _with(fingerprint: str | None) -> str:
+    return 'without a key' if fingerprint is None else f'with the key of fingerprint {fingerprint}'

@@ -31,3 +31,15 @@ def test_repair_offers_only_what_it_can_do(plain, tmp_path, capsys):
         assert main(['repair', '--from', source_format, '--img-dir', str(plain / 'images'), '--out',
                      str(tmp_path / 'out'), '--scheme', 'mix']) == 2
     assert 'needs --ann' in capsys.readouterr().err
+
+
+def test_repair_with_another_key_changes_nothing(plain, key, tmp_path, capsys):
+    out = tmp_path / 'sealed'
+    options = ['--img-dir', str(plain / 'images'), '--out', str(out), '--scheme', 'mix']
+    assert main(['seal', *options, '--key-file', str(key.path)]) == 0
+    before = content_of(out)
+    assert main(['keygen', str(tmp_path / 'other.key')]) == 0
+    for other in (['--key-file', str(tmp_path / 'other.key')], []):
+        assert main(['repair', *options, *other]) == 2
+        assert f'with the key of fingerprint {key.fingerprint}' in capsys.readouterr().err
+        assert content_of(out) == before
