@@ -22,11 +22,16 @@ def verdict(report: Mapping) -> list[str]:
     """
     done = [row for row in report['rows'] if row['status'] == 'done']
     rows = [row for row in done if row.get('learns_from') != 'scenes']
-    if not rows:
+    if not done:
         return ['No attacker came to an end: this report says nothing about these images.']
-    sentences = [*_judged(rows, report), *_recognized(rows, report), *_structure(rows, report),
-                 *_detected(rows, report), *_layout(rows, report), *_useless(rows, report),
-                 *_learning(rows), *_known_scene([row for row in done if row not in rows])]
+    if rows:
+        sentences = [*_judged(rows, report), *_recognized(rows, report), *_structure(rows, report),
+                     *_detected(rows, report), *_layout(rows, report), *_useless(rows, report),
+                     *_learning(rows)]
+    else:
+        sentences = ['No attacker without a photograph of the same view came to an end: this '
+                     'report says nothing about what they get.']
+    sentences += _known_scene([row for row in done if row not in rows])
     failed = [row['name'] for row in report['rows'] if row['status'] in ('failed', 'out of time')]
     if failed:
         sentences.append(f'Not counted, because they failed: {", ".join(failed)}. What they would '

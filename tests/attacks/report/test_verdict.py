@@ -68,6 +68,14 @@ def test_failures_are_named():
     assert 'says nothing about these images' in verdict(_report(*rows[1:]))[0]
 
 
+def test_a_photograph_of_the_scene_counts_where_nobody_else_came_to_an_end():
+    scene = dict(_row('known-scene', placed=_metric(.61)), learns_from='scenes')
+    said = verdict(_report(_row('vit', 'out of time'), scene, scheme='mix+shuffle'))
+    assert 'says nothing about what they get' in said[0]
+    assert '"known-scene" put 61% of the patches in place' in said[1]
+    assert 'failed: vit.' in said[2]
+
+
 def test_a_detector():
     rows = (_row('itn', ssim=_metric(.4), ap=_metric(.3)), _row('fr', ssim=_metric(.5)))
     text = verdict(_report(*rows))[1]
