@@ -42,7 +42,7 @@ def solve(scheme: str, solver: str, files: list[Path], args: argparse.Namespace)
     import torch
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    pairs = [_encrypted(file, SCHEMES[scheme], args.size) for file in files]
+    pairs = [encrypted_pair(file, SCHEMES[scheme], args.size) for file in files]
     attacker = find_attackers(solver)[solver](SCHEMES[scheme], 0)
     start = time.process_time()
     attacker.fit(_to_learn_from(attacker, pairs, args.num), Budget(args.seconds))
@@ -73,9 +73,12 @@ def _to_learn_from(attacker: Attacker, pairs: list[Pair], num: int) -> list[Pair
             for place, pair in enumerate(pairs[:num])]
 
 
-def _encrypted(file: Path, scheme: Scheme, size: tuple[int, int]) -> Pair:
+def encrypted_pair(file: Path, scheme: Scheme, size: tuple[int, int],
+                   interpolation: int = cv2.INTER_LINEAR) -> Pair:
+    """An image stretched to ``size``, (w, h), rounded up to whole patches; the key is all zeros."""
     side = scheme.patch_size
-    plain = cv2.resize(cv2.imread(str(file)), tuple(-(-extent // side) * side for extent in size))
+    plain = cv2.resize(cv2.imread(str(file)), tuple(-(-extent // side) * side for extent in size),
+                       interpolation=interpolation)
     done = scheme.encrypt(plain, Key(bytes(32)), file.name)
     return Pair(file.name, done.img, plain, done.order)
 

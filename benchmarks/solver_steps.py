@@ -15,23 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from jigsaw_sizes import SCHEMES, encrypted_pair
 
-from mmppvit.attacks.attackers.interface import Budget, Pair
+from mmppvit.attacks.attackers.interface import Budget
 from mmppvit.attacks.attackers.jigsaw import JigsawLearned, JigsawTransformer, neighbor_accuracy
 from mmppvit.attacks.scoring.image_metrics import bootstrap_interval
-from mmppvit.encryption import Key, Scheme, make_scheme
 
-SCHEMES = {
-    'shuffle': make_scheme('shuffle', grid=1),
-    'mix+shuffle': make_scheme('mix+shuffle', grid=2),
-    'mix+center+shuffle': make_scheme('mix+center+shuffle', center_strength=1.)}
 SOLVERS = {kind.name: kind for kind in (JigsawLearned, JigsawTransformer)}
-
-
-def _encrypted(file: Path, scheme: Scheme, size: tuple[int, int]) -> Pair:
-    plain = cv2.resize(cv2.imread(str(file)), size, interpolation=cv2.INTER_AREA)
-    done = scheme.encrypt(plain, Key(bytes(32)), file.name)
-    return Pair(file.name, done.img, plain, done.order)
 
 
 def main() -> None:
@@ -54,7 +44,7 @@ def main() -> None:
         parser.error(f'{args.images} has {len(files)} JPEG images, {args.num + 2} are needed')
     chosen = np.random.default_rng(0).permutation(len(files))[:args.num + args.learn]
     scheme = SCHEMES[args.scheme]
-    pairs = [_encrypted(files[k], scheme, args.size) for k in chosen]
+    pairs = [encrypted_pair(files[k], scheme, args.size, cv2.INTER_AREA) for k in chosen]
     attacker = SOLVERS[args.solver](scheme, 0)
     attacker.fit_steps, attacker.max_steps = args.steps, args.places
     start = time.process_time()
