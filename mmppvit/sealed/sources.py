@@ -14,7 +14,7 @@ from mmppvit.sealed.packed_names import PackedNames, PackedSources, Source
 from mmppvit.sealed.plain_images import list_folder
 
 __all__ = ['Annotations', 'Source', 'annotation_remarks', 'forget_annotations', 'output_names',
-           'read_sources', 'sealed_annotations']
+           'read_sources']
 
 # Fields of COCO that training and evaluation need. All others stay behind: links to the plain
 # image, dates, photographers, captions.
@@ -129,18 +129,6 @@ class Annotations:
     def size(self) -> int:
         """Bytes of the text."""
         return sum(map(len, self.parts()))
-
-
-def sealed_annotations(ann_file: Path, names: dict[str, str]) -> tuple[bytes, list[str]]:
-    """The whole text of :class:`Annotations`, and which fields it leaves out.
-
-    Args:
-        ann_file (Path): The plain one.
-        names (dict[str, str]): Sealed name of every plain name; those without are left out.
-    """
-    data = _checked(ann_file)[0]
-    found = Annotations(ann_file, lambda: (names.get(item['file_name']) for item in data['images']))
-    return b''.join(found.parts()), sorted(found.dropped)
 
 
 def forget_annotations() -> None:

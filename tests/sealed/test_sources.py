@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,16 +10,22 @@ from hypothesis import strategies as st
 
 from mmppvit.sealed.image_files import is_safe_name
 from mmppvit.sealed.sources import (
+    Annotations,
     Source,
     annotation_remarks,
     output_names,
     read_sources,
-    sealed_annotations,
 )
 
 IMAGE = dict(id=1, file_name='a.jpg', width=4, height=3)
 BOX = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 1, 1], area=1, iscrowd=0,
            segmentation=dict(size=[3, 4], counts='<'))
+
+
+def _sealed(path: Path, *names: str | None) -> tuple[dict, list[str]]:
+    """The json that is handed over, and the fields that it leaves out."""
+    found = Annotations(path, lambda: iter(names))
+    return json.loads(b''.join(found.parts())), sorted(found.dropped)
 
 
 @pytest.mark.parametrize(('names', 'expected'), [
@@ -100,7 +107,7 @@ def test_names_mean_files(tmp_path, listed, file):
     (tmp_path / 'ann.json').write_text(json.dumps(data))
     (source, ), _ = read_sources(tmp_path, tmp_path / 'ann.json')
     assert (source.name, source.in_json) == (file, listed)
-    sealed = json.loads(sealed_annotations(tmp_path / 'ann.json', {listed: 'x.png'})[0])
+    sealed, _ = _sealed(tmp_path / 'ann.json', 'x.png')
     assert sealed['images'][0]['file_name'] == 'x.png'
 
 
@@ -109,7 +116,7 @@ def test_what_was_mended_is_handed_over_and_said(tmp_path):
     data = dict(images=[IMAGE], annotations=[dict(box, id=0, image_id='1')],
                 categories=[dict(id=1, name='x')])
     (tmp_path / 'ann.json').write_text(json.dumps(data))
-    sealed = json.loads(sealed_annotations(tmp_path / 'ann.json', {'a.jpg': 'a.png'})[0])
+    sealed, _ = _sealed(tmp_path / 'ann.json', 'a.png')
     assert sealed['annotations'] == [dict(box, id=1, image_id=1, area=1, iscrowd=0)]
     remarks = annotation_remarks(tmp_path / 'ann.json')
     assert [line.partition(' (')[0] for line in remarks] == [
@@ -137,8 +144,8 @@ def test_only_what_training_needs_is_handed_over(tmp_path):
                      dict(BOX, id=2, image_id=2, segmentation=[])],
         categories=[dict(id=1, name='person', supercategory='being', note='x')])
     (tmp_path / 'ann.json').write_text(json.dumps(data))
-    content, dropped = sealed_annotations(tmp_path / 'ann.json', {'a.jpg': 'a.png'})
-    assert json.loads(content) == dict(  # pycocotools 2.0.9 and 2.0.10 need info
+    sealed, dropped = _sealed(tmp_path / 'ann.json', 'a.png', None)
+    assert sealed == dict(  # pycocotools 2.0.9 and 2.0.10 need info
         info={}, images=[IMAGE | dict(file_name='a.png')], annotations=[BOX],
         categories=[dict(id=1, name='person', supercategory='being')])
     assert dropped == [
