@@ -3,6 +3,7 @@
     python benchmarks/many_images.py plain DIR --images 200000
     python benchmarks/many_images.py seal DIR --num-workers 2
     python benchmarks/many_images.py pack DIR
+    python benchmarks/many_images.py seal DIR --container wds
 """
 from __future__ import annotations
 
@@ -45,10 +46,11 @@ def _key(root: Path) -> Key:
     return Key.load(path) if path.exists() else Key.create(path)
 
 
-def seal(root: Path, num_workers: int) -> int:
-    job = SealJob(root / 'images', root / 'sealed', Scheme('mix+shuffle'), root / 'ann.json',
-                  key=_key(root))
-    report = seal_dataset(job, resume=(root / 'sealed').exists(), num_workers=num_workers)
+def seal(root: Path, num_workers: int, container: str) -> int:
+    out = root / ('sealed' if container == 'folder' else f'sealed_{container}')
+    job = SealJob(root / 'images', out, Scheme('mix+shuffle'), root / 'ann.json', key=_key(root),
+                  container=container)
+    report = seal_dataset(job, resume=out.exists(), num_workers=num_workers)
     return report.written
 
 
@@ -58,13 +60,17 @@ def main() -> None:
     parser.add_argument('folder', type=Path)
     parser.add_argument('--images', type=int, default=200_000)
     parser.add_argument('--num-workers', type=int, default=2)
+    parser.add_argument('--container', choices=['folder', 'wds'], default='folder')
     args = parser.parse_args()
     start = time.perf_counter()
     if args.step == 'plain':
         write_plain(args.folder, args.images)
         return
-    count = seal(args.folder, args.num_workers) if args.step == 'seal' else len(pack_dataset(
-        Manifest.load(args.folder / 'sealed'), _key(args.folder), args.folder / 'packed').images)
+    if args.step == 'seal':
+        count = seal(args.folder, args.num_workers, args.container)
+    else:
+        count = len(pack_dataset(Manifest.load(args.folder / 'sealed'), _key(args.folder),
+                                 args.folder / 'packed').images)
     seconds = time.perf_counter() - start
     peaks = [resource.getrusage(who).ru_maxrss // 1024
              for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
