@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mmppvit.attacks.attack_device import check_device
 from mmppvit.attacks.attackers.catalogue import find_attackers
 from mmppvit.attacks.judges.judge_list import JudgeFiles, find_judges
 from mmppvit.attacks.report import (
@@ -44,9 +45,11 @@ def attack_and_report(settings: AttackSettings, out: Path, *, attacks: str = 'al
         tuple[dict, bool]: The report, and whether every attacker that fits came to its end.
 
     Raises:
-        ValueError: Options that do not fit each other or the data; nothing is attacked then.
+        ValueError: Options that do not fit each other, the data or the machine; nothing is
+            attacked then.
         FileNotFoundError: A file or folder is missing.
     """
+    check_device(settings.device)
     found = find_attackers(attacks)
     data = settings.load(key)
     judging = find_judges(settings, data,

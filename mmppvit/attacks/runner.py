@@ -18,6 +18,7 @@ import numpy as np
 
 import mmppvit
 from mmppvit.attacks.attack_data import AttackData, load_attack_data
+from mmppvit.attacks.attack_device import device_kind
 from mmppvit.attacks.attackers.interface import (
     Attacker,
     Budget,
@@ -58,9 +59,11 @@ class AttackSettings:
         window (tuple, optional): (lo, hi) that images of more than 8 bits were sealed with.
         longest (float): Attackers that learn do so again with twice the time until that gains less
             than :data:`LEAST_GAIN`, at most for so many seconds at a time; 0: once.
+        device (str): Where attackers learn: 'cpu', 'cuda', 'cuda:1', ...
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A number is out of range, ``device`` is none, or a limit of memory is set that
+            a GPU's driver would break.
     """
     sealed: str
     plain: str
@@ -75,6 +78,7 @@ class AttackSettings:
     protector: str | None = None
     window: tuple[float, float] | None = None
     longest: float = 0.
+    device: str = 'cpu'
 
     def __post_init__(self) -> None:
         for name, least in (('num_victims', 2), ('num_pairs', 1), ('scale', 0), ('seed', 0),
@@ -82,6 +86,9 @@ class AttackSettings:
             if not getattr(self, name) >= least:  # also of NaN
                 raise ValueError(f'{name.replace("_", " ")} must be at least {least}, got '
                                  f'{getattr(self, name)}')
+        if device_kind(self.device) == 'cuda' and self.memory:
+            raise ValueError('memory cannot be limited on a GPU, whose driver maps more than it '
+                             'uses: leave --memory out, or take --device cpu')
 
     def load(self, key: Key | None = None) -> AttackData:
         """The data; ``key`` stands in for that in ``key_file``.
@@ -105,6 +112,9 @@ class AttackSettings:
             del known['window']
         if not self.longest:
             del known['longest']
+        known['device'] = device_kind(self.device)  # whichever GPU of several it is
+        if known['device'] == 'cpu':
+            del known['device']
         text = json.dumps([known, name, manifest, mmppvit.__version__], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -316,6 +326,8 @@ def _seed_everything(settings: AttackSettings) -> None:
     cv2.setNumThreads(settings.threads)
     torch.manual_seed(settings.seed)
     np.random.seed(settings.seed % 2**32)
+    if device_kind(settings.device) != 'cpu':  # networks, and the protector, are made there
+        torch.set_default_device(settings.device)
 
 
 def _save(reconstructions: Sequence[Reconstruction], folder: Path) -> None:

@@ -38,8 +38,11 @@ mmppvit attack ... --detector plain.py --checkpoint plain.pth --ann boxes.json
 @click.option('--scale', type=int, default=0, help='Which of the sealed scales.')
 @click.option('--seed', type=int, default=0)
 @click.option('--threads', type=int, default=1, help='CPU threads of an attacker; default 1.')
+@click.option('--device', default='cpu', help='Where attackers learn: cpu (default), cuda, cuda:1, '
+              '...')
 @click.option('--memory', type=float, default=0,
-              help='GiB that the process of an attacker may have; 0, the default, for no limit.')
+              help='GiB that the process of an attacker may have; 0, the default, for no limit. '
+              'Not with a GPU.')
 @click.option('--detector', metavar='CONFIG', type=PathType(),
               help='Config of a detector that was trained on plain images; with --checkpoint and '
               '--ann the report has its average precision on what was reconstructed.')

@@ -3,12 +3,15 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from mmppvit.attacks import runner
+from mmppvit.attacks.attack_device import check_device
 from mmppvit.attacks.runner import (
     AttackSettings,
     extrapolated,
@@ -140,6 +143,45 @@ def test_what_has_no_meaning_is_not_run(sealed, tmp_path):
 def test_settings_out_of_range(name, value):
     with pytest.raises(ValueError, match=name.replace('_', ' ')):
         AttackSettings('sealed', 'plain', **{name: value})
+
+
+@pytest.mark.parametrize('name', ['gpu', 'cuda:', 'cuda:-1', 'CUDA', 'cuda:0\n', ''])
+def test_no_device(name):
+    with pytest.raises(ValueError, match='device must be cpu, cuda, or cuda:1'):
+        AttackSettings('sealed', 'plain', device=name)
+
+
+def test_memory_of_a_gpu_is_not_limited():
+    with pytest.raises(ValueError, match='leave --memory out'):
+        AttackSettings('sealed', 'plain', device='cuda', memory=4.)
+
+
+@pytest.mark.parametrize(('count', 'device', 'said'), [
+    (0, 'cuda', 'finds no GPU here; install its build for CUDA'),
+    (2, 'cuda:2', 'there are 2 GPUs here, counted from cuda:0'),
+    (2, 'cuda:1', ''), (1, 'cuda', ''), (0, 'cpu', '')])
+def test_whether_the_device_is_there(monkeypatch, count, device, said):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: count)
+    with pytest.raises(ValueError, match=said) if said else nullcontext():
+        check_device(device)
+
+
+def test_results_of_a_gpu_are_others_than_those_of_the_cpu(sealed):
+    """Whichever GPU of several it is."""
+    settings = sealed.settings('mix')
+    on_cpu, on_gpu, on_another = (replace(settings, device=name).digest('x')
+                                  for name in ('cpu', 'cuda', 'cuda:1'))
+    assert on_cpu == settings.digest('x')
+    assert on_cpu != on_gpu == on_another
+
+
+def test_attackers_learn_on_the_device(sealed, tmp_path, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch, 'set_default_device', chosen.append)
+    for device in ('cpu', 'cuda:1'):
+        runner._learn_and_reconstruct(sealed.settings('mix', device=device), Honest, tmp_path)
+    assert chosen == ['cuda:1']
 
 
 def test_curves_are_followed_by_power_laws():

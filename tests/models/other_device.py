@@ -96,8 +96,8 @@ def _run(func, args: tuple, kwargs: dict):
     out = func(*held_args, **held_kwargs)
     if not there:
         return out
-    out = tree_map(lambda value: _Elsewhere(value) if isinstance(value, torch.Tensor) else value,
-                   out)
+    out = tree_map(lambda value: _Elsewhere(value.resolve_conj())
+                   if isinstance(value, torch.Tensor) else value, out)
     return return_and_correct_aliasing(func, args, kwargs, out)
 
 
@@ -160,5 +160,7 @@ def other_device() -> Iterator[torch.device]:
     indices = mock.patch('mmengine.structures.instance_data.IndexType',
                          IndexType | torch.Tensor)
     autocast = mock.patch.object(torch.autocast, '__init__', _as_on_cpu)
-    with indices, autocast, _Factories(), _FromNumbers():
+    # Tensors of inference have no version, which wrappers need.
+    inference = mock.patch('torch.inference_mode', torch.no_grad)
+    with indices, autocast, inference, _Factories(), _FromNumbers():
         yield OTHER

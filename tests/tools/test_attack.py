@@ -95,11 +95,14 @@ def faults(sealed_shapes, tmp_path):
         'victims': (['--num-victims', 1], 'num victims must be at least 2'),
         'budget': (['--budget', -1], 'budget must be at least 0'),
         'scale': (['--scale', 1], '0 images of scale 1'),
+        'no GPU': (['--device', 'cuda:99'], 'device cuda:99: '),
+        'device': (['--device', 'gpu'], "device must be cpu, cuda, or cuda:1 and so on, got 'gpu'"),
+        'GPU memory': (['--device', 'cuda', '--memory', 4], 'leave --memory out'),
     }
 
 
 @pytest.mark.parametrize('fault', ['name', 'sealed', 'plain', 'edited', 'key', 'no key', 'victims',
-                                   'budget', 'scale'])
+                                   'budget', 'scale', 'no GPU', 'device', 'GPU memory'])
 def test_one_error(tool, arguments, faults, tmp_path, fault):
     """In one line, before anything is attacked, and what was there stays."""
     (tmp_path / 'out').mkdir()

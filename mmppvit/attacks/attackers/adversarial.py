@@ -11,6 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from mmppvit.attacks.attackers.feature_reconstruction import total_variation
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
+from mmppvit.attacks.networks.default_device import on_gpu
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import RestoringNetwork, to_image, to_tensor
 from mmppvit.attacks.networks.training import PairSampler, seeded, train
@@ -60,6 +61,8 @@ class AdversarialReconstruction(Attacker):
         with seeded(seed):
             self._net = RestoringNetwork(scheme, width)
             self._judge = _discriminator()
+        for net in (self._net, self._judge):
+            net.to(torch.get_default_device())
 
     @classmethod
     def not_for(cls, scheme: Scheme) -> str | None:
@@ -78,7 +81,8 @@ class AdversarialReconstruction(Attacker):
         # Both are cut out by the same rules, which the discriminator must not learn to tell.
         encrypted = PairSampler(self.scheme, pairs[:half], self.seed)
         photographs = PairSampler(self.scheme, pairs[half:], self.seed + 1)
-        optimizer = torch.optim.AdamW(self._judge.parameters(), lr=4e-4, betas=(.5, .99))
+        optimizer = torch.optim.AdamW(self._judge.parameters(), lr=4e-4, betas=(.5, .99),
+                                      fused=on_gpu())
         checks = iter(range(1 << 30))
 
         def loss() -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812, as everywhere
 from torch import Tensor
 
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
+from mmppvit.attacks.networks.default_device import on_device, on_gpu
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import KnownMixing, to_image, to_tensor
 from mmppvit.encryption import Scheme, split_patches
@@ -49,9 +50,9 @@ class LinearForward:
         weights, deviations = zip(*fits, strict=True)
         self.by_patch = deviations[0] <= deviations[1]
         self.deviation = max(min(deviations), 1 / 255)
-        self._matrix = torch.from_numpy(weights[0].astype(np.float32))
+        self._matrix = on_device(weights[0].astype(np.float32))
         width = self.grid + 2 * self._MARGIN
-        self._kernel = torch.from_numpy(weights[1].astype(np.float32)).reshape(1, 1, width, width)
+        self._kernel = on_device(weights[1].astype(np.float32)).reshape(1, 1, width, width)
 
     def _patches(self, pairs: Sequence[Pair],
                  rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +165,7 @@ class FeatureReconstruction(Attacker):
         given = to_tensor(encrypted)
         start = np.stack([self._starter(img) for img in encrypted])
         free = to_tensor(start).requires_grad_()
-        optimizer = torch.optim.Adam([free])
+        optimizer = torch.optim.Adam([free], fused=on_gpu())
         steps = self.steps if steps is None else steps
         for step in range(steps):
             optimizer.param_groups[0]['lr'] = .01 * (1 + math.cos(math.pi * step / steps))

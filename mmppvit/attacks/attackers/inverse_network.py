@@ -61,6 +61,7 @@ class InverseNetwork(Attacker):
         self._large = round(1.5 * crop)  # of what the cut-outs are cut from
         with seeded(seed):
             self._net = RestoringNetwork(scheme, width)
+        self._net.to(torch.get_default_device())
         self._reconstruction = None
         if self._net.mixing is not None:
             self._reconstruction = FeatureReconstruction(scheme, seed)

@@ -55,6 +55,7 @@ class LearnedThumbnail(Attacker):
         self._thumbnail = ThumbnailAttacker(scheme)
         with seeded(seed):
             self._net = _Upsampler(scheme.patch_size)
+        self._net.to(torch.get_default_device())
 
     @classmethod
     def not_for(cls, scheme: Scheme) -> str | None:

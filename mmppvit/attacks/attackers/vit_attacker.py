@@ -11,6 +11,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
+from mmppvit.attacks.networks.default_device import on_device
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.place_bins import log_places, shares_of_bins
 from mmppvit.attacks.networks.restoration import (
@@ -160,16 +161,17 @@ class ViTAttacker(Attacker):
             if scheme.shuffles:
                 self._places = PositionNetwork(scheme.side, depth=depth)
             self._pixels = None if scheme.restorable else PatchNetwork(scheme, depth=depth)
+        for net in filter(None, (self._places, self._pixels)):
+            net.to(torch.get_default_device())
         self._starter = InitialImage(scheme, ordered=True)
 
     def fit(self, pairs: Sequence[Pair], budget: Budget) -> None:
         learn, held = split_pairs(pairs, self.seed)
-        with seeded(self.seed):
-            if self._places is not None:
-                share = 1. if self._pixels is None else .6
-                self._fit_places(learn, held, part_of(budget, share))
-            if self._pixels is not None:
-                self._fit_pixels(learn, held, part_of(budget, 1.))
+        if self._places is not None:
+            share = 1. if self._pixels is None else .6
+            self._fit_places(learn, held, part_of(budget, share))
+        if self._pixels is not None:
+            self._fit_pixels(learn, held, part_of(budget, 1.))
 
     def _fit_places(self, learn: list[Pair], held: list[Pair], budget: Budget) -> None:
         sampler = PairSampler(self.scheme, learn, self.seed, turn=False)
@@ -188,7 +190,7 @@ class ViTAttacker(Attacker):
     def _misplaced(self, pair: Pair) -> Tensor:
         """Cross-entropy of rows and columns."""
         rows, cols = (extent // self.scheme.side for extent in pair.encrypted.shape[:2])
-        order = torch.from_numpy(pair.order)
+        order = on_device(pair.order)
         row, col = log_places(self._places(to_tensor(pair.encrypted))[0], (rows, cols))
         return (F.cross_entropy(row, order // cols) + F.cross_entropy(col, order % cols)) / 2
 
@@ -229,8 +231,8 @@ class ViTAttacker(Attacker):
         side = self.scheme.side
         rows, cols = (extent // side for extent in encrypted.shape[:2])
         with torch.inference_mode():
-            scores = self._places(to_tensor(encrypted))[0].double().numpy()
-        shares = [self._places.places(count).double().numpy() for count in (rows, cols)]
+            scores = self._places(to_tensor(encrypted))[0].double().cpu().numpy()
+        shares = [self._places.places(count).double().cpu().numpy() for count in (rows, cols)]
         order = assign_places(scores, rows, cols, *shares)
         return unshuffle_patches(encrypted, side, order), order
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, as everywhere
 from torch import Tensor, nn
 
+from mmppvit.attacks.networks.default_device import on_device
 from mmppvit.encryption import Scheme
 from mmppvit.utils.cpu_features import has_fast_bfloat16
 from mmppvit.utils.ssim import ssim
@@ -19,27 +20,33 @@ __all__ = ['KnownMixing', 'RestoringNetwork', 'UNet', 'in_bfloat16', 'restoratio
 
 
 def to_tensor(imgs: np.ndarray) -> Tensor:
-    """uint8 or float of range 255, (..., H, W, 3) -> float32 (N, 3, H, W) of range -0.5 to 0.5."""
+    """uint8 or float of range 255, (..., H, W, 3) -> float32 (N, 3, H, W) of range -0.5 to 0.5.
+
+    It is on the default device.
+    """
     batch = np.asarray(imgs, np.float32).reshape(-1, *imgs.shape[-3:])
-    return torch.from_numpy(batch).permute(0, 3, 1, 2).contiguous() / 255 - .5
+    return on_device(batch).permute(0, 3, 1, 2).contiguous() / 255 - .5
 
 
 def to_image(tensor: Tensor) -> np.ndarray:
     """float (3, H, W) of range -0.5 to 0.5 -> uint8 (H, W, 3), rounded and clipped."""
     img = ((tensor.detach() + .5) * 255).round().clamp(0, 255)
-    return np.ascontiguousarray(img.permute(1, 2, 0).numpy().astype(np.uint8))
+    return np.ascontiguousarray(img.permute(1, 2, 0).cpu().numpy().astype(np.uint8))
 
 
 def in_bfloat16(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Decorator of a network's forward: bfloat16 inside, where the CPU is faster in it.
+    """Decorator of a network's forward: bfloat16 inside, where the device is faster in it.
 
     An attacker learns twice as much in the same time. Results are float32 again, so that losses
     and what is added to a start are exact.
     """
     @wraps(forward)
-    def mixed(*args: object) -> Tensor:
-        with torch.autocast('cpu', torch.bfloat16, enabled=has_fast_bfloat16()):
-            out = forward(*args)
+    def mixed(net: nn.Module, x: Tensor, *more: object) -> Tensor:
+        device = x.device.type
+        fast = torch.cuda.is_bf16_supported(including_emulation=False) if device == 'cuda' \
+            else has_fast_bfloat16()
+        with torch.autocast(device, torch.bfloat16, enabled=fast):
+            out = forward(net, x, *more)
         return out.float()
     return mixed
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmppvit.attacks.attackers.interface import Budget, BudgetExceeded, Pair
+from mmppvit.attacks.networks.default_device import on_gpu
 from mmppvit.encryption import Key, Scheme
 
 __all__ = ['PairSampler', 'part_of', 'seeded', 'split_pairs', 'train']
@@ -18,8 +19,11 @@ __all__ = ['PairSampler', 'part_of', 'seeded', 'split_pairs', 'train']
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """PyTorch's random numbers from ``seed`` on; afterwards they go on as if nothing had been."""
-    with torch.random.fork_rng(devices=[]):
+    """PyTorch's random numbers from ``seed`` on; afterwards they go on as if nothing had been.
+
+    They are drawn on the CPU, so that networks begin with the same weights on every device.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device('cpu'):
         torch.manual_seed(seed)
         yield
 
@@ -159,7 +163,8 @@ def train(model: nn.Module,
     Raises:
         BudgetExceeded: Nothing was learned in the time.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=1e-4,
+                                  fused=on_gpu())
     best, best_error, next_check, step = None, math.inf, .5, 0
     while step < max_steps and not budget.exhausted:
         model.train()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mmppvit.attacks.attack_data import AttackData
+from mmppvit.attacks.attack_device import device_name
 from mmppvit.attacks.attackers.catalogue import ATTACKERS
 from mmppvit.attacks.attackers.interface import Reconstruction
 from mmppvit.attacks.judges.judge_list import Judge
@@ -137,10 +138,12 @@ def _absent(results: Sequence[AttackResult]) -> list[str]:
 
 
 def _how(settings: AttackSettings, detector: Mapping[str, str] | None) -> dict[str, str]:
+    where = f' on {device_name(settings.device)}' * (settings.device != 'cpu')
     how = {
         'data': f'{settings.num_victims} victims and up to {settings.num_pairs} images of the '
                 f'attacker, chosen with seed {settings.seed}',
-        'time': f'{settings.budget:g} s of learning for each attacker, {settings.threads} threads'
+        'time': f'{settings.budget:g} s of learning{where} for each attacker, {settings.threads} '
+                'threads'
                 + f'; of those that learn up to {settings.longest:g} s' * bool(settings.longest),
         'machine': f'{platform.processor() or platform.machine()}, Python '
                    f'{platform.python_version()}',

@@ -9,8 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import mmppvit
+from mmppvit.attacks import Pair
 from mmppvit.attacks.attackers.catalogue import ATTACKERS, find_attackers
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.training import PairSampler
@@ -21,6 +23,7 @@ from mmppvit.models.protectors import load_protector, protect_image
 from mmppvit.models.protectors.protector_scheme import learned_scheme
 from mmppvit.sealed import SealJob, seal_dataset
 from tests.attacks.reconstruction_cases import drawn_images
+from tests.models.other_device import OTHER, other_device
 from tests.protectors import write_protector
 
 
@@ -67,6 +70,23 @@ def test_attackers_protect_cut_outs_of_their_own(settings):
     assert 0 < len(anew) < len(crops)  # the others are cut out of protected images
 
 
+@pytest.mark.filterwarnings('ignore:.*copying from a non-meta parameter')
+def test_another_device_protects_alike(settings):
+    """The network is loaded to where attackers learn."""
+    crops = _crops(settings)
+    with other_device(), torch.device(OTHER):
+        its_crops = _crops(settings)
+    for crop, its in zip(crops, its_crops, strict=True):
+        np.testing.assert_array_equal(its.encrypted, crop.encrypted)
+
+
+def _crops(settings: AttackSettings) -> list[Pair]:
+    data = settings.load()
+    weights = data.scheme.protect.network.state_dict().values()
+    assert {weight.device for weight in weights} == {torch.get_default_device()}
+    return PairSampler(data.scheme, data.pairs, 0).crops(4, 32)
+
+
 def test_the_right_protector_or_none(settings, folder, sealed):
     other = write_protector(folder / 'other.safetensors', seed=1)
     with pytest.raises(ValueError, match='give that one'):
@@ -88,7 +108,7 @@ def test_other_plain_images_are_found_out(settings, folder, tmp_path):
 def test_results_of_other_schemes_stay_valid(settings, sealed, folder, tmp_path):
     """Their digest is over what it always was."""
     without = sealed.settings('mix')
-    later = ('protector', 'window', 'longest')  # options that came later
+    later = ('protector', 'window', 'longest', 'device')  # options that came later
     known = {name: value for name, value in asdict(without).items() if name not in later}
     manifest = hashlib.sha256(Path(without.sealed, 'manifest.json').read_bytes()).hexdigest()
     text = json.dumps([known, 'itn', manifest, mmppvit.__version__], sort_keys=True)

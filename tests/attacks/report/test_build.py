@@ -57,6 +57,14 @@ def page(made, tmp_path_factory) -> Path:
     return path
 
 
+def test_the_gpu_is_named(sealed, monkeypatch, tmp_path):
+    monkeypatch.setattr('torch.cuda.get_device_name', lambda device: f'<GPU> of {device}')
+    data, report, reconstructed = _report(sealed, 'mix', device='cuda:1')
+    assert report['how']['time'].startswith('1 s of learning on <GPU> of cuda:1 for each attacker')
+    write_page(tmp_path / 'report.html', report, image_rows(data, report, reconstructed))
+    assert 'learning on &lt;GPU&gt; of cuda:1 for' in (tmp_path / 'report.html').read_text()
+
+
 def test_one_attacker_is_no_attackers(made, page):
     assert ' by 1 attacker for ' in made[1]['handout']
     assert 'were attacked by 1 attacker. ' in page.read_text()

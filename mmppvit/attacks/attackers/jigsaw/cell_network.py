@@ -18,6 +18,7 @@ from mmppvit.attacks.attackers.jigsaw.learned_scores import (
     learned_scores,
 )
 from mmppvit.attacks.attackers.jigsaw.pieces import Pieces, cut_pieces
+from mmppvit.attacks.networks.default_device import on_device, on_gpu
 from mmppvit.attacks.networks.place_bins import log_places
 from mmppvit.attacks.networks.restoration import in_bfloat16
 from mmppvit.attacks.networks.training import seeded, train
@@ -30,7 +31,7 @@ _FREE = 4  # heads that begin without a side
 _BATCH = 2  # images a step
 _MOST_LEARNED = 800  # pieces of an image at a time: attention takes the square of it
 _CUTS = 4  # of each image, that are learned from
-_MOST_KEPT = 2**29  # bytes of images that are ready to learn from
+_MOST_KEPT = 2**29  # bytes of images that are ready to learn from; of a GPU, a quarter
 
 
 class CellNetwork(nn.Module):
@@ -78,11 +79,15 @@ class CellNetwork(nn.Module):
         return self.head(self.norm(x))[0]
 
 
-def _sides(scores: PairScores) -> Tensor:
+def _sides(right: Tensor, below: Tensor) -> Tensor:
     """(4, N, N): log-odds that the second piece is right of, left of, below, above the first."""
+    return torch.stack([right, right.T, below, below.T])
+
+
+def _dense(scores: PairScores) -> Tensor:
+    """(2, N, N)."""
     pieces = np.arange(len(scores.right))  # indices make candidates of thousands dense as well
-    right, below = (matrix[pieces[:, None], pieces] for matrix in scores)
-    return torch.from_numpy(np.stack([right, right.T, below, below.T]))
+    return on_device(np.stack([matrix[pieces[:, None], pieces] for matrix in scores]))
 
 
 def cell_odds(net: CellNetwork, pieces: Pieces, scores: PairScores, doubt: float = .1
@@ -99,8 +104,8 @@ def cell_odds(net: CellNetwork, pieces: Pieces, scores: PairScores, doubt: float
         ndarray: float32 (cells, pieces), cells row by row.
     """
     with torch.inference_mode():
-        row, col = log_places(net(torch.from_numpy(pieces.inner), _sides(scores)), pieces.shape)
-        share = (row[:, :, None] + col[:, None]).flatten(1).T.exp().numpy()
+        row, col = log_places(net(on_device(pieces.inner), _sides(*_dense(scores))), pieces.shape)
+        share = (row[:, :, None] + col[:, None]).flatten(1).T.exp().cpu().numpy()
     odds = np.log((1 - doubt) * share * share.shape[0] + doubt).astype(np.float32)
     odds[:, pieces.blank] = 0
     return odds
@@ -129,6 +134,7 @@ def fit_cells(side_by_side: SideBySide, learn: Sequence[Pair], held: Sequence[Pa
     """
     with seeded(seed):
         net = CellNetwork(scheme.side - 2 * scheme.erode, depth=depth)
+    net.to(torch.get_default_device())
     prepared = _PreparedImages(side_by_side, scheme, seed)
 
     def loss() -> Tensor:
@@ -142,11 +148,13 @@ def fit_cells(side_by_side: SideBySide, learn: Sequence[Pair], held: Sequence[Pa
 
 
 class _Prepared(NamedTuple):
-    """``inner``, ``blank`` as of :class:`Pieces`; float16 (2, N, N), and (N, 2) where in shape."""
+    """``inner`` of :class:`Pieces`, which of them show something, float16 (2, N, N), and (N, 2)
+    where in shape.
+    """
     inner: Tensor
-    blank: Tensor
-    odds: np.ndarray
-    places: np.ndarray
+    shown: Tensor
+    odds: Tensor
+    places: Tensor
     shape: tuple[int, int]
 
 
@@ -159,7 +167,7 @@ class _PreparedImages:
     def __init__(self, side_by_side: SideBySide, scheme: Scheme, seed: int) -> None:
         self.side_by_side, self.scheme = side_by_side, scheme
         self.rng = np.random.default_rng(seed)
-        self.left = _MOST_KEPT
+        self.left = torch.cuda.mem_get_info()[0] // 4 if on_gpu() else _MOST_KEPT
         self._kept: dict[tuple[str, int], _Prepared] = {}
 
     def draw(self, pair: Pair) -> _Prepared:
@@ -186,9 +194,9 @@ class _PreparedImages:
             pieces = Pieces(pieces.inner[chosen], pieces.blank[chosen], (len(rows), len(cols)),
                             pieces.gap)
         scores = learned_scores(self.side_by_side, pieces)
-        return _Prepared(torch.from_numpy(pieces.inner), torch.from_numpy(pieces.blank),
-                         np.stack(scores).astype(np.float16),
-                         np.stack(np.divmod(chosen, shape[1]), 1), shape)
+        return _Prepared(on_device(pieces.inner), on_device(np.flatnonzero(~pieces.blank)),
+                         on_device(np.stack(scores).astype(np.float16)),
+                         on_device(np.stack(np.divmod(chosen, shape[1]), 1)), shape)
 
     def _in_order(self, pair: Pair, cut: int) -> np.ndarray:
         size = self.scheme.patch_size
@@ -208,8 +216,7 @@ def _run(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def _misplaced(net: CellNetwork, image: _Prepared) -> Tensor:
     """Cross-entropy of rows and columns, of the pieces that show something."""
-    right, below = image.odds.astype(np.float32)
-    scores = net(image.inner, _sides(PairScores(right, below)))
-    lost = sum(F.cross_entropy(logs, torch.from_numpy(place), reduction='none') for logs, place
+    scores = net(image.inner, _sides(*image.odds.float()))
+    lost = sum(F.cross_entropy(logs, place, reduction='none') for logs, place
                in zip(log_places(scores, image.shape), image.places.T, strict=True)) / 2
-    return lost[~image.blank].mean()
+    return lost[image.shown].mean()

@@ -19,9 +19,12 @@ from mmppvit.attacks.attackers.jigsaw.candidates import (
 from mmppvit.attacks.attackers.jigsaw.compatibility import (
     PairScores,
     gradient_costs,
+    gradient_factors,
     log_odds_of_logits,
 )
 from mmppvit.attacks.attackers.jigsaw.pieces import Pieces, cut_pieces
+from mmppvit.attacks.networks.default_device import on_cpu, on_device, on_gpu
+from mmppvit.attacks.networks.training import seeded
 from mmppvit.encryption import MIDDLE_LEVEL, Scheme, unshuffle_patches
 
 __all__ = ['SideBySide', 'fit_side_by_side', 'in_order', 'learned_scores']
@@ -69,7 +72,8 @@ class SideBySide(nn.Module):
         first, second = self.embeddings(inner)
         logits = first @ second.T
         logits = logits - (self.exponents[:, None, None] * costs).sum(0)
-        return logits.masked_fill(torch.eye(len(inner), dtype=torch.bool), -torch.inf)
+        return logits.masked_fill(torch.eye(
+            len(inner), dtype=torch.bool, device=logits.device), -torch.inf)
 
     def embeddings(self, inner: Tensor) -> tuple[Tensor, Tensor]:
         """(N, s, s, 3) about 128 -> two of (N, D), whose products are logits but for the costs."""
@@ -89,10 +93,17 @@ class SideBySide(nn.Module):
 
 
 def _log_costs(inner: np.ndarray, gap: int) -> Tensor:
-    """(2, N, N): logarithms of the costs, plain and blind to offsets."""
+    """(2, N, N): logarithms of the costs, plain and blind to offsets.
+
+    Off the CPU all pairs are scored there, and nothing of that size is moved.
+    """
+    if not on_cpu():
+        factors = (gradient_factors(inner, gap, blind) for blind in (False, True))
+        products = [on_device(first) @ on_device(second).T for first, second in factors]
+        return torch.stack(products).clamp(min=0).float().add(1e-3).log()
     costs = np.stack([gradient_costs(inner, gap, blind) for blind in (False, True)])
     costs[:, np.arange(len(inner)), np.arange(len(inner))] = 1
-    return torch.from_numpy(np.log(costs + np.float32(1e-3)))
+    return on_device(np.log(costs + np.float32(1e-3)))
 
 
 def learned_scores(net: SideBySide, pieces: Pieces, doubt: float = .1) -> PairScores:
@@ -103,15 +114,23 @@ def learned_scores(net: SideBySide, pieces: Pieces, doubt: float = .1) -> PairSc
     out = []
     with torch.no_grad():
         for inner in (pieces.inner, np.ascontiguousarray(pieces.inner.swapaxes(1, 2))):
-            logits = net(torch.from_numpy(inner), _log_costs(inner, pieces.gap))
-            out.append(log_odds_of_logits(logits.numpy(), doubt))
+            logits = net(on_device(inner), _log_costs(inner, pieces.gap))
+            out.append(_log_odds(logits, doubt))
     return PairScores(*out)
+
+
+def _log_odds(logits: Tensor, doubt: float) -> np.ndarray:
+    """:func:`log_odds_of_logits`, computed where the logits are."""
+    if on_cpu():
+        return log_odds_of_logits(logits.numpy(), doubt)
+    shares = (logits.softmax(axis) * (len(logits) * (1 - doubt)) for axis in (0, 1))
+    return sum(.5 * (share + doubt).log() for share in shares).cpu().numpy()
 
 
 def _candidates(net: SideBySide, inner: np.ndarray, pieces: Pieces, doubt: float
                 ) -> CandidateMatrix:
     with torch.no_grad():
-        first, second = (part.numpy() for part in net.embeddings(torch.from_numpy(inner)))
+        first, second = (part.cpu().numpy() for part in net.embeddings(on_device(inner)))
     weights = net.exponents.detach().tolist()
     costs = [log_gradient_costs(inner, pieces.gap, blind) for blind in (False, True)]
 
@@ -152,14 +171,15 @@ def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed
     if not pairs:
         raise ValueError('learning which pieces fit needs pairs, got none')
     rng = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         lost = scheme.centers and scheme.center_strength == 1  # nothing of the means is left
         net = SideBySide(scheme.side - 2 * scheme.erode,
                          exponents=(.2, 1.3) if lost else (1., .5))
-    optimizer = torch.optim.AdamW(net.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    net.to(torch.get_default_device())
+    optimizer = torch.optim.AdamW(net.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY,
+                                  fused=on_gpu())
     queue: list[int] = []
-    late: list[float] = []
+    late: list[Tensor] = []
     for step in range(steps):
         share = max(budget.share_used, step / steps)
         if share >= 1:
@@ -175,8 +195,8 @@ def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        late = [*late * (share >= .9), loss.item()]
-    return net.eval(), float(np.mean(late))
+        late = [*late * (share >= .9), loss.detach()]  # to read it now would wait for a GPU
+    return net.eval(), float(np.mean([value.item() for value in late]))
 
 
 def _window(pieces: Pieces, rng: np.random.Generator) -> Pieces:
@@ -211,6 +231,6 @@ def _loss(net: SideBySide, grid: np.ndarray, blank: np.ndarray, gap: int) -> Ten
     inner = np.ascontiguousarray(grid.reshape(-1, *grid.shape[2:]))
     places = np.arange(len(inner)).reshape(blank.shape)
     known = ~(blank[:, :-1] | blank[:, 1:])
-    left, right = (torch.from_numpy(p[known]) for p in (places[:, :-1], places[:, 1:]))
-    logits = net(torch.from_numpy(inner), _log_costs(inner, gap))
+    left, right = (on_device(p[known]) for p in (places[:, :-1], places[:, 1:]))
+    logits = net(on_device(inner), _log_costs(inner, gap))
     return F.cross_entropy(logits[left], right) + F.cross_entropy(logits.T[right], left)
