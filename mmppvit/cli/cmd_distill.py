@@ -53,18 +53,21 @@ mmppvit distill --teacher vit.safetensors --images images --ann instances_train.
 @click.option('--num-heads', type=click.IntRange(1),
               help='Of attention, where a file is of no known size; default: one for 64 channels.')
 @click.option('--seed', type=int, default=0)
+@click.option('--device', help='cpu, cuda, cuda:1, ...; default: a GPU if there is one.')
 @click.option('--resume', is_flag=True, help='Go on with an interrupted run, if there is one.')
 @click.option('--force', is_flag=True, help='Replace --out, and begin anew.')
-def command(resume: bool, force: bool, **options) -> None:
+def command(resume: bool, force: bool, device: str | None, **options) -> None:
     """Adapt pretrained weights to encrypted images, without labels.
 
     A PEViT that sees encrypted views learns to give the tokens that the pretrained ViT, with its
     positions, gives for the plain ones. Whoever has the plain images runs it once; the file that
     comes out starts detectors on sealed sets.
     """
+    from mmengine.device import get_device
+
     from mmppvit.cli.console import progress_bar
     from mmppvit.transfer.distill_run import DistillJob, distill
-    job = DistillJob(**options)
+    job = DistillJob(**options, device=device or get_device())
 
     def show(epoch: int, held_out: float, train: float | None) -> None:
         text = '' if train is None else f', training {train:.4f}'

@@ -59,6 +59,7 @@ class DistillJob:
         held_out (float): Share of the images to measure the loss on.
         num_heads (int, optional): See :func:`~mmppvit.transfer.positioned_vit.arch_of`.
         seed (int): Of all draws.
+        device (str): 'cpu', 'cuda', ... An interrupted run may go on on another one.
 
     Raises:
         ValueError: A value makes no sense.
@@ -85,6 +86,7 @@ class DistillJob:
     held_out: float = .05
     num_heads: int | None = None
     seed: int = 0
+    device: str = 'cpu'
 
     def __post_init__(self) -> None:
         scheme_from_text(self.scheme, self.patch_size)
@@ -97,6 +99,11 @@ class DistillJob:
                              'below 1')
         if self.lr is not None and not 0 < self.lr < float('inf'):
             raise ValueError(f'--lr {self.lr} is not a number above 0')
+        try:
+            torch.empty(0, device=self.device)
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(f'--device {self.device} is not here, choose cpu: '
+                             f'{str(error).splitlines()[0]}') from None
 
     @property
     def checkpoint(self) -> Path:
@@ -105,7 +112,8 @@ class DistillJob:
 
     def fingerprint(self) -> dict[str, str]:
         """What may not change between a run and its continuation."""
-        return {name: str(value) for name, value in asdict(self).items() if name != 'out'}
+        return {name: str(value) for name, value in asdict(self).items()
+                if name not in ('out', 'device')}
 
 
 class DistillResult(NamedTuple):
@@ -160,7 +168,7 @@ def distill(job: DistillJob, resume: bool = False, force: bool = False,
         losses.append(distiller.evaluate(data.held_out[0], data.scale, data.held_out[1]))
         _save(job, distiller, losses)
         show(distiller.epoch, losses[-1], mean)
-    write_state_dict(job.out, student.state_dict())
+    write_state_dict(job.out, student.cpu().state_dict())
     job.checkpoint.unlink(missing_ok=True)
     return DistillResult(losses, _config(job, student, state, data.scale))
 
@@ -199,7 +207,8 @@ def _student(job: DistillJob, teacher: dict[str, Tensor]):
     with_token = job.class_token and 'class' in positions_of(state)
     positions = 'class' if with_token else 'none'
     return build_backbone(state, job.patch_size, scheme.grid if scheme else 1, positions,
-                          job.kernel, job.seed, job.num_heads, job.reference_encoding)
+                          job.kernel, job.seed, job.num_heads, job.reference_encoding
+                          ).to(job.device)
 
 
 def _prepare(job: DistillJob, state: dict[str, Tensor],
@@ -209,7 +218,7 @@ def _prepare(job: DistillJob, state: dict[str, Tensor],
     drawn = draw_views(paths, job.views, size, job.smallest, job.seed,
                        lambda done, total: progress('Views', done, total))
     teacher = build_backbone(state, job.patch_size, 1, 'kept', job.kernel,
-                             num_heads=job.num_heads)
+                             num_heads=job.num_heads).to(job.device)
     dims = teacher.norm.normalized_shape[0]
     if len(drawn.images) * job.cells**2 * dims * 2 > _CACHE:
         raise ValueError(f'the tokens of {len(drawn.images)} views of {job.cells**2} patches take '

@@ -68,14 +68,14 @@ def trainable_names(model: nn.Module, which: str) -> list[str]:
     return [name for name in names if name.startswith(parts)]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def teacher_tokens(teacher: nn.Module, images: np.ndarray, scale: PixelScale,
                    progress: Callable[[int, int], None] = lambda done, total: None) -> Tensor:
-    """float16 (N, T, D): tokens of plain views, uint8 (N, H, W, 3), computed once."""
+    """float16 (N, T, D) on the CPU: tokens of plain views, uint8 (N, H, W, 3), computed once."""
     found = []
     for start in range(0, len(images), _BATCH):
         batch = scale.apply(images[start:start + _BATCH])
-        found.append(tokens_of(teacher, batch).half())
+        found.append(tokens_of(teacher, batch).half().cpu())
         progress(start + len(batch), len(images))
     return torch.cat(found)
 
@@ -87,7 +87,7 @@ class Distiller:
     the epoch, and nothing else is random.
 
     Args:
-        student (nn.Module): A PEViT.
+        student (nn.Module): A PEViT, on the device that it is to be trained on.
         which (str): See :func:`trainable_names`.
         epochs (int): Of the whole training.
         lr (float): The highest learning rate.
@@ -124,8 +124,7 @@ class Distiller:
         self.student.train()
         for step, chosen in enumerate(chunks):
             self._set_rate(self.epoch + step / len(chunks))
-            loss = token_loss(tokens_of(self.student, scale.apply(images[chosen.numpy()])),
-                              targets[chosen], self.loss)
+            loss = self._distance(images[chosen.numpy()], scale, targets[chosen])
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.student.parameters(), _CLIP)
@@ -143,15 +142,19 @@ class Distiller:
         for group in self.optimizer.param_groups:
             group['lr'] = self.lr * factor
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def evaluate(self, images: np.ndarray, scale: PixelScale, targets: Tensor) -> float:
         """The mean loss on views that are not trained on."""
         self.student.eval()
         total = 0.
         for chosen in _in_order(len(images)):
-            tokens = tokens_of(self.student, scale.apply(images[chosen]))
-            total += token_loss(tokens, targets[chosen], self.loss).item() * len(tokens)
+            part = targets[chosen]
+            total += self._distance(images[chosen], scale, part).item() * len(part)
         return total / len(images)
+
+    def _distance(self, images: np.ndarray, scale: PixelScale, targets: Tensor) -> Tensor:
+        tokens = tokens_of(self.student, scale.apply(images))
+        return token_loss(tokens, targets.to(tokens.device), self.loss)
 
     def state_dict(self) -> dict:
         """Tensors, numbers and names only, as ``torch.load(weights_only=True)`` reads them."""

@@ -104,8 +104,10 @@ def build_backbone(state: Mapping[str, Tensor] | None, patch_size: int, grid: in
 
 
 def tokens_of(model: nn.Module, x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, N, D), of a PEViT or a PositionedViT."""
-    out = model(x)
+    """(B, C, H, W) -> (B, N, D), of a PEViT or a PositionedViT, on its device; GPUs in bfloat16."""
+    device = next(model.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == 'cuda'):
+        out = model(x.to(device))
     return out if isinstance(out, Tensor) else out[-1].flatten(2).transpose(1, 2)
 
 
@@ -116,6 +118,6 @@ def mean_tokens(model: nn.Module, images: np.ndarray, scale: PixelScale,
     found = []
     for start in range(0, len(images), _BATCH):
         batch = scale.apply(images[start:start + _BATCH])
-        found.append(tokens_of(model, batch).mean(1).numpy())
+        found.append(tokens_of(model, batch).mean(1).float().cpu().numpy())
         progress(start + len(batch), len(images))
     return np.concatenate(found)

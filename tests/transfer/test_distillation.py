@@ -23,6 +23,7 @@ from mmppvit.transfer.distillation import (
 )
 from mmppvit.transfer.unlabeled_views import draw_views, find_images
 from mmppvit.transfer.vit_features import IMAGENET, build_backbone, tokens_of
+from tests.models.other_device import OTHER, other_device
 from tests.transfer.toys import toy_state, write_photographs
 
 NO_POSITIONS = dict(class_token=False, global_pool='avg', fc_norm=False)
@@ -224,3 +225,25 @@ def test_the_command(photographs, teacher, tmp_path, run_tool_main, capsys):
     assert 'exists; choose another name, or --force' in capsys.readouterr().err
     assert run_tool_main(*args, '--force', '--scheme', 'mixed') == 2
     assert "no scheme 'mixed'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(tuple(map(int, torch.__version__.split('.')[:2])) < (2, 13),
+                    reason='what the second device takes from PyTorch is of 2.13')
+def test_on_another_device_it_is_the_same(photographs):
+    views, found = _views(photographs), []
+    for device in (torch.device('cpu'), OTHER):
+        with other_device():
+            teacher = build_backbone(toy_state(), 8, positions='kept', num_heads=3).to(device)
+            targets = teacher_tokens(teacher, views, IMAGENET)
+            assert targets.device.type == 'cpu'  # those of a large set would fill a GPU
+            distiller = Distiller(build_backbone(
+                toy_state(), 8, num_heads=3).to(device), epochs=1, batch=4)
+            trained = distiller.run_epoch(views, IMAGENET, targets)
+            found.append((trained, distiller.evaluate(views, IMAGENET, targets)))
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
+
+
+def test_a_device_that_is_not_there(photographs, teacher, tmp_path):
+    for device in ('gpu', 'cuda:99'):
+        with pytest.raises(ValueError, match=f'--device {device} is not here, choose cpu'):
+            _job(photographs, teacher, tmp_path, device=device)
