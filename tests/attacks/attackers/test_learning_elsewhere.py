@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mmppvit.attacks import Budget
-from mmppvit.attacks.attackers import jigsaw
+from mmppvit.attacks.attackers import feature_reconstruction, jigsaw
 from mmppvit.attacks.attackers.adversarial import AdversarialReconstruction
 from mmppvit.attacks.attackers.feature_reconstruction import FeatureReconstruction
 from mmppvit.attacks.attackers.inverse_network import InverseNetwork
@@ -53,6 +53,7 @@ def test_the_same_on_another_device(name, monkeypatch):
     invert = FeatureReconstruction.invert  # in few steps, which the inverse network begins with
     monkeypatch.setattr(FeatureReconstruction, 'invert',
                         lambda self, encrypted, steps=None: invert(self, encrypted, 2))
+    monkeypatch.setattr(feature_reconstruction, '_SAMPLES', 2000)
     attacker, found = _attack(name)
     with other_device(), torch.device(OTHER):
         its_attacker, its = _attack(name)
@@ -69,7 +70,7 @@ def test_costs_and_odds_of_all_pairs(gap):
     """On another device they are computed by PyTorch, which must not change them."""
     inner = np.random.default_rng(0).uniform(0, 255, (30, 8, 8, 3)).astype(np.float32)
     inner[5] = 128.  # nothing on it
-    costs = learned_scores._log_costs(inner, gap)
+    costs = learned_scores._log_costs(inner, gap)  # by NumPy
     logits = -costs[0].fill_diagonal_(torch.inf)
     odds = learned_scores._log_odds(logits, .1)
     with other_device(), torch.device(OTHER):

@@ -31,7 +31,7 @@ _FREE = 4  # heads that begin without a side
 _BATCH = 2  # images a step
 _MOST_LEARNED = 800  # pieces of an image at a time: attention takes the square of it
 _CUTS = 4  # of each image, that are learned from
-_MOST_KEPT = 2**29  # bytes of images that are ready to learn from; of a GPU, a quarter
+_MOST_KEPT = 2**29  # bytes of images ready to learn from; on a GPU a quarter of what is free
 
 
 class CellNetwork(nn.Module):
@@ -167,7 +167,9 @@ class _PreparedImages:
     def __init__(self, side_by_side: SideBySide, scheme: Scheme, seed: int) -> None:
         self.side_by_side, self.scheme = side_by_side, scheme
         self.rng = np.random.default_rng(seed)
-        self.left = torch.cuda.mem_get_info()[0] // 4 if on_gpu() else _MOST_KEPT
+        self.left = _MOST_KEPT
+        if on_gpu():
+            self.left = torch.cuda.mem_get_info(torch.get_default_device())[0] // 4
         self._kept: dict[tuple[str, int], _Prepared] = {}
 
     def draw(self, pair: Pair) -> _Prepared:

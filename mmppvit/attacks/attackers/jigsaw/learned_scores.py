@@ -19,9 +19,9 @@ from mmppvit.attacks.attackers.jigsaw.candidates import (
 from mmppvit.attacks.attackers.jigsaw.compatibility import (
     PairScores,
     gradient_costs,
-    gradient_factors,
     log_odds_of_logits,
 )
+from mmppvit.attacks.attackers.jigsaw.pair_costs import log_pair_costs
 from mmppvit.attacks.attackers.jigsaw.pieces import Pieces, cut_pieces
 from mmppvit.attacks.networks.default_device import on_cpu, on_device, on_gpu
 from mmppvit.attacks.networks.training import seeded
@@ -95,12 +95,10 @@ class SideBySide(nn.Module):
 def _log_costs(inner: np.ndarray, gap: int) -> Tensor:
     """(2, N, N): logarithms of the costs, plain and blind to offsets.
 
-    Off the CPU all pairs are scored there, and nothing of that size is moved.
+    Off the CPU they are computed there, as NumPy takes longer than a step of learning.
     """
     if not on_cpu():
-        factors = (gradient_factors(inner, gap, blind) for blind in (False, True))
-        products = [on_device(first) @ on_device(second).T for first, second in factors]
-        return torch.stack(products).clamp(min=0).float().add(1e-3).log()
+        return log_pair_costs(on_device(inner), gap)
     costs = np.stack([gradient_costs(inner, gap, blind) for blind in (False, True)])
     costs[:, np.arange(len(inner)), np.arange(len(inner))] = 1
     return on_device(np.log(costs + np.float32(1e-3)))
@@ -190,8 +188,8 @@ def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed
         optimizer.param_groups[0]['lr'] = _LEARNING_RATE * min(
             1, (step + 1) / 20) * (1 + np.cos(np.pi * share)) / 2
         # Cut when needed: the pieces of 400 images of 1333x800 would take 5 GB.
-        pieces = cut_pieces(in_order(pairs[queue.pop()], scheme), scheme)
-        loss = _loss(net, *_turned(_window(pieces, rng), rng))
+        ordered = _window(in_order(pairs[queue.pop()], scheme), scheme.side, rng)
+        loss = _loss(net, *_turned(cut_pieces(ordered, scheme), rng))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -199,16 +197,15 @@ def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed
     return net.eval(), float(np.mean([value.item() for value in late]))
 
 
-def _window(pieces: Pieces, rng: np.random.Generator) -> Pieces:
+def _window(img: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """Of an image of many pieces a part, drawn at random: steps would take seconds and GB."""
-    if len(pieces.inner) <= MOST_DENSE:
-        return pieces
-    shape = tuple(min(extent, _WINDOW) for extent in pieces.shape)
-    y, x = (int(rng.integers(whole - part + 1)) for whole, part in
-            zip(pieces.shape, shape, strict=True))
-    places = np.arange(len(pieces.inner)).reshape(pieces.shape)[
-        y:y + shape[0], x:x + shape[1]].ravel()
-    return Pieces(pieces.inner[places], pieces.blank[places], shape, pieces.gap)
+    whole = tuple(extent // side for extent in img.shape[:2])
+    if whole[0] * whole[1] <= MOST_DENSE:
+        return img
+    rows, cols = (min(extent, _WINDOW) for extent in whole)
+    y, x = (int(rng.integers(extent - part + 1)) * side
+            for extent, part in zip(whole, (rows, cols), strict=True))
+    return img[y:y + rows * side, x:x + cols * side]
 
 
 def _turned(pieces: Pieces, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
