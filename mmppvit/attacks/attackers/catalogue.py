@@ -19,6 +19,7 @@ ATTACKERS = {  # in the order of the report
     'itn': 'mmppvit.attacks.attackers.inverse_network:InverseNetwork',
     'fr': 'mmppvit.attacks.attackers.feature_reconstruction:FeatureReconstruction',
     'gan': 'mmppvit.attacks.attackers.adversarial:AdversarialReconstruction',
+    'diffusion': 'mmppvit.attacks.attackers.diffusion_attacker:DiffusionAttacker',
     'known-scene': 'mmppvit.attacks.attackers.known_scene:KnownScene',
     'known-plaintext': 'mmppvit.attacks.attackers.known_plaintext:KnownPlaintext',
 }

@@ -15,8 +15,8 @@ from mmppvit.encryption import Scheme
 from mmppvit.utils.cpu_features import has_fast_bfloat16
 from mmppvit.utils.ssim import ssim
 
-__all__ = ['KnownMixing', 'RestoringNetwork', 'UNet', 'in_bfloat16', 'restoration_loss', 'ssim',
-           'tile_patches', 'to_image', 'to_tensor']
+__all__ = ['KnownMixing', 'RestoringNetwork', 'UNet', 'in_bfloat16', 'patch_phases',
+           'restoration_loss', 'ssim', 'tile_patches', 'to_image', 'to_tensor']
 
 
 def to_tensor(imgs: np.ndarray) -> Tensor:
@@ -62,6 +62,14 @@ def tile_patches(img: Tensor, side: int, grid: int) -> Tensor:
     return patches.reshape(batch, channels, height * grid, width * grid)
 
 
+def patch_phases(size: int) -> Tensor:
+    """The place within a patch, (1, 4, size, size): sine and cosine of row and of column."""
+    phase = torch.arange(size) * (2 * torch.pi / size)
+    waves = torch.stack([phase.sin(), phase.cos()])
+    down, right = waves[:, :, None].expand(-1, -1, size), waves[:, None].expand(-1, size, -1)
+    return torch.cat([down, right])[None]
+
+
 class KnownMixing(nn.Module):
     """Mixing of images in order, as a linear map that gradients pass.
 
@@ -105,6 +113,10 @@ class KnownMixing(nn.Module):
         """The image nearest to ``plain`` that encrypts to ``encrypted``, before rounding."""
         missing = self.known(encrypted) - self(plain)
         return plain + tile_patches(missing, self.side, self.grid)
+
+    def remainder(self, plain: Tensor) -> Tensor:
+        """The part of ``plain`` in the null space: adding it changes no encrypted pixel."""
+        return plain - tile_patches(self(plain), self.side, self.grid)
 
 
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -175,11 +187,7 @@ class RestoringNetwork(nn.Module):
         super().__init__()
         self.side, self.grid = scheme.side, scheme.grid
         self.mixing = KnownMixing(scheme) if KnownMixing.applies(scheme) else None
-        phase = torch.arange(scheme.patch_size) * (2 * torch.pi / scheme.patch_size)
-        waves = torch.stack([phase.sin(), phase.cos()])
-        size = scheme.patch_size
-        self.register_buffer('phases', torch.cat([
-            waves[:, :, None].expand(-1, -1, size), waves[:, None].expand(-1, size, -1)])[None])
+        self.register_buffer('phases', patch_phases(scheme.patch_size))
         self.net = UNet(10, 3, width)
 
     def forward(self, encrypted: Tensor, start: Tensor) -> Tensor:

@@ -132,7 +132,7 @@ def test_networks_begin_with_predicted_colors(settings):
 def test_which_attackers_have_a_meaning(settings):
     scheme = settings.load().scheme
     fit = [name for name, kind in find_attackers().items() if kind.not_for(scheme) is None]
-    assert {'thumbnail', 'thumbnail-learned', 'vit', 'itn', 'fr', 'gan'} == set(fit)
+    assert {'thumbnail', 'thumbnail-learned', 'vit', 'itn', 'fr', 'gan', 'diffusion'} == set(fit)
     assert {name for name in ATTACKERS if 'jigsaw' in name}.isdisjoint(fit)
 
 

@@ -1,0 +1,164 @@
+"""Diffusion: plain images are drawn from those that are probable and encrypt to the given one."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
+from mmppvit.attacks.networks.diffusion import Denoiser, sample
+from mmppvit.attacks.networks.initial_image import InitialImage
+from mmppvit.attacks.networks.restoration import to_image, to_tensor
+from mmppvit.attacks.networks.training import PairSampler, seeded, split_pairs, train
+from mmppvit.attacks.networks.window_stock import WindowStock, triple
+from mmppvit.encryption import Scheme
+
+__all__ = ['DiffusionAttacker']
+
+_Triple = tuple[Tensor, Tensor, Tensor]  # encrypted, start and plain, (B, 3, ., .) each
+_CHECKED = (.05, .2, .7, 3.)  # noise levels of the error
+
+
+class DiffusionAttacker(Attacker):
+    """A generative prior: images of the domain, drawn among those that encrypt to the given one.
+
+    A conditional diffusion model (:class:`mmppvit.attacks.networks.diffusion.Denoiser`) learns from
+    pairs that the attacker encrypts which plain images are probable, given the encrypted one and
+    what :class:`InitialImage` makes of it. The inverse network gives their mean, which is blurred
+    wherever the encryption leaves a choice; this one draws, and what it draws looks like an image.
+    Where mixing or downsampling is known, the model is of the null space alone, so that the result
+    encrypts to the given image but for rounding; elsewhere, of several draws that is taken which
+    does so best when it is encrypted again.
+
+    A draw is no average: its PSNR is lower than that of the mean by about 3 dB where both know the
+    same. ``average`` draws gives the mean again.
+
+    Args:
+        scheme (Scheme): How the images were encrypted.
+        seed (int): Of all random draws.
+        width (int, optional): Channels of the U-Net's first level; by default 32, and 96 on an
+            accelerator.
+        depth (int, optional): Its blocks a level; by default 1, and 2 on an accelerator.
+        batch (int, optional): Windows of a step; by default 8, and 64 on an accelerator.
+        max_steps (int): Of training, where the budget allows more.
+        window (int, optional): About the side of a window in pixels; by default 64, and 128 on an
+            accelerator.
+        draw_steps (int): Calls of the network for each draw.
+        candidates (int): Draws to choose from where the scheme is no known map.
+        average (int): Draws to take the mean of.
+    """
+    name = 'diffusion'
+    title = 'Diffusion: draws an image of the domain that encrypts to the given one'
+    needs = 'pairs of images that it encrypts itself'
+
+    def __init__(self, scheme: Scheme, seed: int = 0, width: int | None = None,
+                 depth: int | None = None, batch: int | None = None, max_steps: int = 50000,
+                 window: int | None = None, draw_steps: int = 30, candidates: int = 3,
+                 average: int = 1) -> None:
+        super().__init__(scheme, seed)
+        fast = torch.get_default_device().type != 'cpu'
+        self.max_steps, self.draw_steps = max_steps, draw_steps
+        self.window = window or (128 if fast else 64)
+        self.batch = batch or (64 if fast else 8)
+        self.candidates, self.average = candidates, average
+        with seeded(seed):
+            self._net = Denoiser(scheme, width or (96 if fast else 32), depth or (2 if fast else 1))
+        self._starter = InitialImage(scheme)
+
+    @classmethod
+    def not_for(cls, scheme: Scheme) -> str | None:
+        if scheme.shuffles:
+            return 'a prior of images needs the patches in order: see the jigsaw solvers'
+        return None
+
+    def fit(self, pairs: Sequence[Pair], budget: Budget) -> None:
+        learn, held = split_pairs(pairs, self.seed)
+        self._starter.fit(learn)
+        # Turned images are none of the domain; those of a learned protector are not turned at all.
+        sampler = PairSampler(self.scheme, learn, self.seed, turn=False)
+        checked = self._tensors(PairSampler(self.scheme, held, self.seed, turn=False).crops(
+            16, self.window))
+        mirror = not self.scheme.needs_protector
+        with seeded(self.seed), WindowStock(sampler, self._starter, self.window, self.batch,
+                                            max(1, self.batch // 16), mirror=mirror) as stock:
+            start, _ = self._net.prepare(*checked[:2])
+            self._net.fit_scale(self._net.open(checked[2] - start))
+            average = AveragedModel(self._net, avg_fn=_moving_average).requires_grad_(False)
+
+            def loss() -> Tensor:
+                average.update_parameters(self._net)
+                return self._loss(self._net, stock.draw())
+
+            self.error = train(nn.ModuleList([self._net, average]), loss,
+                               lambda: self._error(average.module, checked), budget,
+                               self.max_steps, lr=1e-3)
+            self._net.load_state_dict(average.module.state_dict())
+
+    def _tensors(self, pairs: Sequence[Pair]) -> _Triple:
+        return tuple(map(to_tensor, triple(pairs, self._starter)))
+
+    @staticmethod
+    def _loss(net: Denoiser, drawn: _Triple) -> Tensor:
+        encrypted, start, plain = drawn
+        start, condition = net.prepare(encrypted, start)
+        # Levels where most of an image is decided are seen most often.
+        levels = (1.4 * torch.randn(len(plain), device=plain.device) - 1.).exp()
+        return net.loss(plain - start, condition, levels, torch.randn_like(plain))
+
+    def _error(self, net: Denoiser, checked: _Triple) -> float:
+        """The loss on images held out, at fixed levels of fixed noise."""
+        noise = _noise(self.seed, checked[2].shape, checked[2].device)
+        found = []
+        for level in _CHECKED:
+            for encrypted, start, plain, added in zip(
+                    *(part.split(self.batch) for part in (*checked, noise)), strict=True):
+                start, condition = net.prepare(encrypted, start)
+                levels = plain.new_full((len(plain), ), level)
+                found.append(net.loss(plain - start, condition, levels, added).item())
+        return float(np.mean(found))
+
+    def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
+        if self._net.known is not None:
+            return Reconstruction(self.draw(encrypted, self.seed))
+        draws = [self.draw(encrypted, self.seed + k) for k in range(self.candidates)]
+        missed = [np.abs(self.scheme.in_order(img).astype(np.int16) - encrypted).mean()
+                  for img in draws]
+        return Reconstruction(draws[int(np.argmin(missed))])
+
+    @torch.inference_mode()
+    def draw(self, encrypted: np.ndarray, seed: int) -> np.ndarray:
+        """One image, or the mean of ``average``: uint8 (h, w, 3) -> uint8 (H, W, 3)."""
+        given = to_tensor(encrypted)
+        start, condition = self._net.prepare(given, to_tensor(self._starter(encrypted)))
+        noise = _noise(seed, (self.average, *start.shape[1:]), start.device)
+        found = sum(sample(self._net, condition, one, self._affordable(one))
+                    for one in noise.split(1)) / self.average
+        return to_image(self._within_range(start + found, given)[0])
+
+    def _affordable(self, noise: Tensor) -> int:
+        """Fewer steps for large images on a CPU, where 30 would take minutes each."""
+        if noise.device.type != 'cpu':
+            return self.draw_steps
+        return max(min(self.draw_steps, 8), min(self.draw_steps,
+                                                self.draw_steps * 2**17 // noise[0, 0].numel()))
+
+    def _within_range(self, img: Tensor, encrypted: Tensor) -> Tensor:
+        """Alternate between images of 0 to 255 and those that encrypt to the given one."""
+        if self._net.known is not None:
+            for _ in range(20):
+                img = self._net.known.project(img.clamp(-.5, .5), encrypted)
+        return img
+
+
+def _moving_average(average: Tensor, new: Tensor, count: Tensor) -> Tensor:
+    """The last few hundred steps; in the beginning fewer, as what was learned soon is old."""
+    return torch.lerp(new, average, torch.clamp((1 + count) / (10 + count), max=.998))
+
+
+def _noise(seed: int, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Drawn on the CPU, so that it is the same on every device."""
+    generator = torch.Generator('cpu').manual_seed(seed)
+    return torch.randn(*shape, generator=generator, device='cpu').to(device)
