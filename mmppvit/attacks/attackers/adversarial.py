@@ -14,7 +14,7 @@ from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstr
 from mmppvit.attacks.networks.default_device import on_gpu
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import RestoringNetwork, to_image, to_tensor
-from mmppvit.attacks.networks.training import PairSampler, seeded, train
+from mmppvit.attacks.networks.training import PairSampler, initial_weights, train
 from mmppvit.encryption import Scheme
 
 __all__ = ['AdversarialReconstruction']
@@ -58,7 +58,7 @@ class AdversarialReconstruction(Attacker):
         super().__init__(scheme, seed)
         self.max_steps, self.crop = max_steps, crop
         self._starter = InitialImage(scheme)
-        with seeded(seed):
+        with initial_weights(seed):
             self._net = RestoringNetwork(scheme, width)
             self._judge = _discriminator()
         for net in (self._net, self._judge):

@@ -12,7 +12,13 @@ from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstr
 from mmppvit.attacks.networks.diffusion import Denoiser, sample
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import to_image, to_tensor
-from mmppvit.attacks.networks.training import PairSampler, seeded, split_pairs, train
+from mmppvit.attacks.networks.training import (
+    PairSampler,
+    initial_weights,
+    seeded,
+    split_pairs,
+    train,
+)
 from mmppvit.attacks.networks.window_stock import WindowStock, triple
 from mmppvit.encryption import Scheme
 
@@ -64,8 +70,9 @@ class DiffusionAttacker(Attacker):
         self.window = window or (128 if fast else 64)
         self.batch = batch or (64 if fast else 8)
         self.candidates, self.average = candidates, average
-        with seeded(seed):
+        with initial_weights(seed):
             self._net = Denoiser(scheme, width or (96 if fast else 32), depth or (2 if fast else 1))
+        self._net.to(torch.get_default_device())
         self._starter = InitialImage(scheme)
 
     @classmethod
@@ -128,7 +135,7 @@ class DiffusionAttacker(Attacker):
                   for img in draws]
         return Reconstruction(draws[int(np.argmin(missed))])
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def draw(self, encrypted: np.ndarray, seed: int) -> np.ndarray:
         """One image, or the mean of ``average``: uint8 (h, w, 3) -> uint8 (H, W, 3)."""
         given = to_tensor(encrypted)

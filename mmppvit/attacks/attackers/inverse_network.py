@@ -22,7 +22,13 @@ from mmppvit.attacks.networks.restoration import (
     to_image,
     to_tensor,
 )
-from mmppvit.attacks.networks.training import PairSampler, part_of, seeded, split_pairs, train
+from mmppvit.attacks.networks.training import (
+    PairSampler,
+    initial_weights,
+    part_of,
+    split_pairs,
+    train,
+)
 from mmppvit.encryption import Scheme
 
 __all__ = ['InverseNetwork']
@@ -59,7 +65,7 @@ class InverseNetwork(Attacker):
         super().__init__(scheme, seed)
         self.max_steps, self.crop, self.stock = max_steps, crop, stock
         self._large = round(1.5 * crop)  # of what the cut-outs are cut from
-        with seeded(seed):
+        with initial_weights(seed):
             self._net = RestoringNetwork(scheme, width)
         self._net.to(torch.get_default_device())
         self._reconstruction = None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.attackers.thumbnail import ThumbnailAttacker, upsample_means
 from mmppvit.attacks.networks.restoration import in_bfloat16, restoration_loss, to_image, to_tensor
-from mmppvit.attacks.networks.training import PairSampler, seeded, split_pairs, train
+from mmppvit.attacks.networks.training import PairSampler, initial_weights, split_pairs, train
 from mmppvit.encryption import Scheme
 
 __all__ = ['LearnedThumbnail']
@@ -53,7 +53,7 @@ class LearnedThumbnail(Attacker):
         super().__init__(scheme, seed)
         self.max_steps = max_steps
         self._thumbnail = ThumbnailAttacker(scheme)
-        with seeded(seed):
+        with initial_weights(seed):
             self._net = _Upsampler(scheme.patch_size)
         self._net.to(torch.get_default_device())
 

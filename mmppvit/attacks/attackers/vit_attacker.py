@@ -21,7 +21,13 @@ from mmppvit.attacks.networks.restoration import (
     to_image,
     to_tensor,
 )
-from mmppvit.attacks.networks.training import PairSampler, part_of, seeded, split_pairs, train
+from mmppvit.attacks.networks.training import (
+    PairSampler,
+    initial_weights,
+    part_of,
+    split_pairs,
+    train,
+)
 from mmppvit.encryption import Scheme, unshuffle_patches
 
 __all__ = ['PatchNetwork', 'PositionNetwork', 'ViTAttacker', 'assign_places']
@@ -156,7 +162,7 @@ class ViTAttacker(Attacker):
                  depth: int = 6) -> None:
         super().__init__(scheme, seed)
         self.max_steps = max_steps
-        with seeded(seed):
+        with initial_weights(seed):
             self._places = None
             if scheme.shuffles:
                 self._places = PositionNetwork(scheme.side, depth=depth)

@@ -14,17 +14,24 @@ from mmppvit.attacks.attackers.interface import Budget, BudgetExceeded, Pair
 from mmppvit.attacks.networks.default_device import on_gpu
 from mmppvit.encryption import Key, Scheme
 
-__all__ = ['PairSampler', 'part_of', 'seeded', 'split_pairs', 'train']
+__all__ = ['PairSampler', 'initial_weights', 'part_of', 'seeded', 'split_pairs', 'train']
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """PyTorch's random numbers from ``seed`` on; afterwards they go on as if nothing had been.
-
-    They are drawn on the CPU, so that networks begin with the same weights on every device.
-    """
-    with torch.random.fork_rng(devices=[]), torch.device('cpu'):
+    """PyTorch's random numbers from ``seed`` on; those of the CPU go on afterwards as before."""
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """As :func:`seeded`, for networks: on the CPU, so that they begin alike on every device.
+
+    They have to be brought to the device afterwards.
+    """
+    with seeded(seed), torch.device('cpu'):
         yield
 
 

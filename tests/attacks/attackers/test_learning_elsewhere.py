@@ -11,6 +11,7 @@ import torch
 from mmppvit.attacks import Budget
 from mmppvit.attacks.attackers import feature_reconstruction, jigsaw
 from mmppvit.attacks.attackers.adversarial import AdversarialReconstruction
+from mmppvit.attacks.attackers.diffusion_attacker import DiffusionAttacker
 from mmppvit.attacks.attackers.feature_reconstruction import FeatureReconstruction
 from mmppvit.attacks.attackers.inverse_network import InverseNetwork
 from mmppvit.attacks.attackers.jigsaw import learned_scores
@@ -31,6 +32,8 @@ CASES = {
     'itn': (MIXED, InverseNetwork, dict(width=8, max_steps=3, crop=32, stock=8)),
     'itn of shuffled images': (SHUFFLED, InverseNetwork, dict(width=8, max_steps=3, crop=32)),
     'thumbnail-learned': (MIXED, LearnedThumbnail, dict(max_steps=3)),
+    'diffusion': (MIXED, DiffusionAttacker, dict(
+        width=8, depth=1, batch=2, max_steps=3, window=32, draw_steps=2)),
     'gan': (MIXED, AdversarialReconstruction, dict(width=8, max_steps=3, crop=32)),
     'fr': (MIXED, FeatureReconstruction, {}),
     'fr of blurred images': (Blurred(grid=1), FeatureReconstruction, {}),

@@ -21,7 +21,7 @@ from mmppvit.attacks.attackers.jigsaw.pieces import Pieces, cut_pieces
 from mmppvit.attacks.networks.default_device import on_device, on_gpu
 from mmppvit.attacks.networks.place_bins import log_places
 from mmppvit.attacks.networks.restoration import in_bfloat16
-from mmppvit.attacks.networks.training import seeded, train
+from mmppvit.attacks.networks.training import initial_weights, train
 from mmppvit.encryption import MIDDLE_LEVEL, Scheme
 
 __all__ = ['CellNetwork', 'cell_odds', 'fit_cells']
@@ -132,7 +132,7 @@ def fit_cells(side_by_side: SideBySide, learn: Sequence[Pair], held: Sequence[Pa
     Raises:
         BudgetExceeded: Nothing was learned in the time.
     """
-    with seeded(seed):
+    with initial_weights(seed):
         net = CellNetwork(scheme.side - 2 * scheme.erode, depth=depth)
     net.to(torch.get_default_device())
     prepared = _PreparedImages(side_by_side, scheme, seed)

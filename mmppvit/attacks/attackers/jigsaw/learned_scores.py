@@ -24,7 +24,7 @@ from mmppvit.attacks.attackers.jigsaw.compatibility import (
 from mmppvit.attacks.attackers.jigsaw.pair_costs import log_pair_costs
 from mmppvit.attacks.attackers.jigsaw.pieces import Pieces, cut_pieces
 from mmppvit.attacks.networks.default_device import on_cpu, on_device, on_gpu
-from mmppvit.attacks.networks.training import seeded
+from mmppvit.attacks.networks.training import initial_weights
 from mmppvit.encryption import MIDDLE_LEVEL, Scheme, unshuffle_patches
 
 __all__ = ['SideBySide', 'fit_side_by_side', 'in_order', 'learned_scores']
@@ -169,7 +169,7 @@ def fit_side_by_side(pairs: Sequence[Pair], scheme: Scheme, budget: Budget, seed
     if not pairs:
         raise ValueError('learning which pieces fit needs pairs, got none')
     rng = np.random.default_rng(seed)
-    with seeded(seed):
+    with initial_weights(seed):
         lost = scheme.centers and scheme.center_strength == 1  # nothing of the means is left
         net = SideBySide(scheme.side - 2 * scheme.erode,
                          exponents=(.2, 1.3) if lost else (1., .5))
