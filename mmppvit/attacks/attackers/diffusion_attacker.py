@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from mmppvit.attacks.attackers.feature_reconstruction import FeatureReconstruction
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.networks.diffusion import Denoiser, sample
 from mmppvit.attacks.networks.initial_image import InitialImage
-from mmppvit.attacks.networks.restoration import to_image, to_tensor
+from mmppvit.attacks.networks.restoration import KnownMixing, to_image, to_tensor
 from mmppvit.attacks.networks.training import (
     PairSampler,
     initial_weights,
+    part_of,
     seeded,
     split_pairs,
     train,
@@ -33,8 +35,10 @@ class DiffusionAttacker(Attacker):
 
     A conditional diffusion model (:class:`mmppvit.attacks.networks.diffusion.Denoiser`) learns from
     pairs that the attacker encrypts which plain images are probable, given the encrypted one and
-    what :class:`InitialImage` makes of it. The inverse network gives their mean, which is blurred
-    wherever the encryption leaves a choice; this one draws, and what it draws looks like an image.
+    what feature reconstruction makes of it where images were mixed, of which a stock is made in the
+    first fifth of the time, or :class:`InitialImage` elsewhere. The inverse network gives their
+    mean, which is blurred wherever the encryption leaves a choice; this one draws, and what it
+    draws looks like an image.
     Where mixing or downsampling is known, the model is of the null space alone, so that the result
     encrypts to the given image but for rounding; elsewhere, of several draws that is taken which
     does so best when it is encrypted again.
@@ -52,6 +56,8 @@ class DiffusionAttacker(Attacker):
         max_steps (int): Of training, where the budget allows more.
         window (int, optional): About the side of a window in pixels; by default 64, and 128 on an
             accelerator.
+        stock (int, optional): Feature reconstructions to learn from, at most; by default 800, and
+            4096 on an accelerator.
         draw_steps (int): Calls of the network for each draw.
         candidates (int): Draws to choose from where the scheme is no known map.
         average (int): Draws to take the mean of.
@@ -62,18 +68,21 @@ class DiffusionAttacker(Attacker):
 
     def __init__(self, scheme: Scheme, seed: int = 0, width: int | None = None,
                  depth: int | None = None, batch: int | None = None, max_steps: int = 50000,
-                 window: int | None = None, draw_steps: int = 30, candidates: int = 3,
-                 average: int = 1) -> None:
+                 window: int | None = None, stock: int | None = None, draw_steps: int = 30,
+                 candidates: int = 3, average: int = 1) -> None:
         super().__init__(scheme, seed)
         fast = torch.get_default_device().type != 'cpu'
         self.max_steps, self.draw_steps = max_steps, draw_steps
         self.window = window or (128 if fast else 64)
-        self.batch = batch or (64 if fast else 8)
+        self.batch, self.stock = batch or (64 if fast else 8), stock or (4096 if fast else 800)
         self.candidates, self.average = candidates, average
         with initial_weights(seed):
             self._net = Denoiser(scheme, width or (96 if fast else 32), depth or (2 if fast else 1))
         self._net.to(torch.get_default_device())
         self._starter = InitialImage(scheme)
+        self._reconstruction = None
+        if KnownMixing.applies(scheme):
+            self._reconstruction = FeatureReconstruction(scheme, seed, steps=100)
 
     @classmethod
     def not_for(cls, scheme: Scheme) -> str | None:
@@ -83,14 +92,15 @@ class DiffusionAttacker(Attacker):
 
     def fit(self, pairs: Sequence[Pair], budget: Budget) -> None:
         learn, held = split_pairs(pairs, self.seed)
-        self._starter.fit(learn)
+        if self._reconstruction is None:
+            self._starter.fit(learn)
+        else:
+            self._reconstruction.fit(learn, budget)
         # Turned images are none of the domain; those of a learned protector are not turned at all.
         sampler = PairSampler(self.scheme, learn, self.seed, turn=False)
-        checked = self._tensors(PairSampler(self.scheme, held, self.seed, turn=False).crops(
-            16, self.window))
-        mirror = not self.scheme.needs_protector
-        with seeded(self.seed), WindowStock(sampler, self._starter, self.window, self.batch,
-                                            max(1, self.batch // 16), mirror=mirror) as stock:
+        checked = triple(PairSampler(self.scheme, held, self.seed, turn=False).crops(
+            16, self.window), self._start)
+        with seeded(self.seed), self._make_stock(sampler, budget) as stock:
             start, _ = self._net.prepare(*checked[:2])
             self._net.fit_scale(self._net.open(checked[2] - start))
             average = AveragedModel(self._net, avg_fn=_moving_average).requires_grad_(False)
@@ -104,8 +114,20 @@ class DiffusionAttacker(Attacker):
                                self.max_steps, lr=1e-3)
             self._net.load_state_dict(average.module.state_dict())
 
-    def _tensors(self, pairs: Sequence[Pair]) -> _Triple:
-        return tuple(map(to_tensor, triple(pairs, self._starter)))
+    def _make_stock(self, sampler: PairSampler, budget: Budget) -> WindowStock:
+        quick = self._reconstruction is None
+        stock = WindowStock(sampler, self._start, self.window, self.batch,
+                            max(1, self.batch // 16) if quick else 0,
+                            128 if quick else self.stock, not self.scheme.needs_protector)
+        if not quick:
+            stock.fill(part_of(budget, .2))
+        return stock
+
+    def _start(self, encrypted: np.ndarray) -> Tensor:
+        if self._reconstruction is not None:
+            with torch.enable_grad():
+                return self._reconstruction.invert(encrypted)
+        return to_tensor(np.stack([self._starter(img) for img in encrypted]))
 
     @staticmethod
     def _loss(net: Denoiser, drawn: _Triple) -> Tensor:
@@ -138,8 +160,8 @@ class DiffusionAttacker(Attacker):
     @torch.no_grad()
     def draw(self, encrypted: np.ndarray, seed: int) -> np.ndarray:
         """One image, or the mean of ``average``: uint8 (h, w, 3) -> uint8 (H, W, 3)."""
-        given = to_tensor(encrypted)
-        start, condition = self._net.prepare(given, to_tensor(self._starter(encrypted)))
+        given, start = to_tensor(encrypted), self._start(encrypted[None])
+        start, condition = self._net.prepare(given, start)
         noise = _noise(seed, (self.average, *start.shape[1:]), start.device)
         found = sum(sample(self._net, condition, one, self._affordable(one))
                     for one in noise.split(1)) / self.average

@@ -13,8 +13,8 @@ from tests.attacks.reconstruction_cases import drawn_images, make_pairs, psnr
 
 
 def _small(scheme: Scheme, steps: int = 2, **options) -> DiffusionAttacker:
-    return DiffusionAttacker(scheme, width=8, max_steps=steps, window=32, batch=4, draw_steps=6,
-                             **options)
+    return DiffusionAttacker(scheme, width=8, max_steps=steps, window=32, batch=4, stock=4,
+                             draw_steps=6, **options)
 
 
 def _bars(count: int) -> list[np.ndarray]:
@@ -31,7 +31,7 @@ def bars():
     scheme = Scheme('mix', 8, 2)
     pairs = make_pairs(scheme, _bars(10))
     assert (pairs[0].encrypted == 130).all()
-    attacker = DiffusionAttacker(scheme, width=16, max_steps=60, window=32)
+    attacker = DiffusionAttacker(scheme, width=16, max_steps=60, window=32, stock=16)
     attacker.fit(pairs[2:], Budget())
     return attacker, pairs
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from mmppvit.attacks import Budget
 from mmppvit.attacks.networks.initial_image import InitialImage
-from mmppvit.attacks.networks.restoration import to_image
+from mmppvit.attacks.networks.restoration import to_image, to_tensor
 from mmppvit.attacks.networks.training import PairSampler
 from mmppvit.attacks.networks.window_stock import WindowStock
 from mmppvit.encryption import make_scheme
@@ -17,7 +18,10 @@ MIX = make_scheme('mix')
 
 def _stock(scheme=MIX, **options) -> WindowStock:
     sampler = PairSampler(scheme, make_pairs(scheme, drawn_images(3)), 0, turn=False)
-    return WindowStock(sampler, InitialImage(scheme), 32, 8, 2, **options)
+    initial = InitialImage(scheme)
+    options = {'fresh': 2, **options}
+    return WindowStock(sampler, lambda imgs: to_tensor(np.stack(list(map(initial, imgs)))), 32, 8,
+                       **options)
 
 
 @pytest.mark.parametrize('scheme', [MIX, make_scheme('mix+center', center_strength=1.),
@@ -44,8 +48,19 @@ def test_draws_repeat_and_never_run_out():
         assert len(seen) > 24  # of 48
 
 
+def test_stocks_are_filled_up_to_time_and_space():
+    with _stock(fresh=0, most=20) as stock:
+        stock.fill(Budget(0))
+        assert len(stock._stock[0]) == 8
+        stock.fill(Budget())
+        assert len(stock._stock[0]) == 24
+        before = stock._stock[2].clone()
+        stock.draw()
+        assert torch.equal(stock._stock[2], before)
+
+
 def test_errors_of_the_thread_are_raised():
-    def broken(_: np.ndarray) -> np.ndarray:
+    def broken(_: np.ndarray) -> torch.Tensor:
         raise ValueError('no start')
 
     sampler = PairSampler(MIX, make_pairs(MIX, drawn_images(2)), 0)
