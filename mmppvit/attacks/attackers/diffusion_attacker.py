@@ -1,12 +1,14 @@
 """Diffusion: plain images are drawn from those that are probable and encrypt to the given one."""
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mmppvit.attacks.attackers.feature_reconstruction import FeatureReconstruction
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
@@ -73,11 +75,12 @@ class DiffusionAttacker(Attacker):
         super().__init__(scheme, seed)
         fast = torch.get_default_device().type != 'cpu'
         self.max_steps, self.draw_steps = max_steps, draw_steps
+        self.width = width or (96 if fast else 32)
         self.window = window or (128 if fast else 64)
         self.batch, self.stock = batch or (64 if fast else 8), stock or (4096 if fast else 800)
         self.candidates, self.average = candidates, average
         with initial_weights(seed):
-            self._net = Denoiser(scheme, width or (96 if fast else 32), depth or (2 if fast else 1))
+            self._net = Denoiser(scheme, self.width, depth or (2 if fast else 1))
         self._net.to(torch.get_default_device())
         self._starter = InitialImage(scheme)
         self._reconstruction = None
@@ -103,16 +106,17 @@ class DiffusionAttacker(Attacker):
         with seeded(self.seed), self._make_stock(sampler, budget) as stock:
             start, _ = self._net.prepare(*checked[:2])
             self._net.fit_scale(self._net.open(checked[2] - start))
-            average = AveragedModel(self._net, avg_fn=_moving_average).requires_grad_(False)
+            average = copy.deepcopy(self._net).requires_grad_(False).eval()
+            steps = itertools.count()
 
             def loss() -> Tensor:
-                average.update_parameters(self._net)
+                _follow(average, self._net, next(steps))
                 return self._loss(self._net, stock.draw())
 
             self.error = train(nn.ModuleList([self._net, average]), loss,
-                               lambda: self._error(average.module, checked), budget,
-                               self.max_steps, lr=1e-3)
-            self._net.load_state_dict(average.module.state_dict())
+                               lambda: self._error(average, checked), budget,
+                               self.max_steps, lr=1e-3 * (32 / self.width)**.5)
+            self._net.load_state_dict(average.state_dict())
 
     def _make_stock(self, sampler: PairSampler, budget: Budget) -> WindowStock:
         quick = self._reconstruction is None
@@ -134,12 +138,13 @@ class DiffusionAttacker(Attacker):
         encrypted, start, plain = drawn
         start, condition = net.prepare(encrypted, start)
         # Levels where most of an image is decided are seen most often.
-        levels = (1.4 * torch.randn(len(plain), device=plain.device) - 1.).exp()
+        levels = (1.4 * torch.randn(len(plain), device=plain.device) - .7).exp()
         return net.loss(plain - start, condition, levels, torch.randn_like(plain))
 
     def _error(self, net: Denoiser, checked: _Triple) -> float:
         """The loss on images held out, at fixed levels of fixed noise."""
-        noise = _noise(self.seed, checked[2].shape, checked[2].device)
+        generator = torch.Generator('cpu').manual_seed(self.seed)
+        noise = _noise(generator, checked[2].shape, checked[2].device)
         found = []
         for level in _CHECKED:
             for encrypted, start, plain, added in zip(
@@ -162,17 +167,18 @@ class DiffusionAttacker(Attacker):
         """One image, or the mean of ``average``: uint8 (h, w, 3) -> uint8 (H, W, 3)."""
         given, start = to_tensor(encrypted), self._start(encrypted[None])
         start, condition = self._net.prepare(given, start)
-        noise = _noise(seed, (self.average, *start.shape[1:]), start.device)
-        found = sum(sample(self._net, condition, one, self._affordable(one))
-                    for one in noise.split(1)) / self.average
+        generator = torch.Generator('cpu').manual_seed(seed)
+        steps = self._affordable(start)
+        found = sum(sample(self._net, condition, steps, lambda: _noise(
+            generator, start.shape, start.device)) for _ in range(self.average)) / self.average
         return to_image(self._within_range(start + found, given)[0])
 
-    def _affordable(self, noise: Tensor) -> int:
+    def _affordable(self, img: Tensor) -> int:
         """Fewer steps for large images on a CPU, where 30 would take minutes each."""
-        if noise.device.type != 'cpu':
+        if img.device.type != 'cpu':
             return self.draw_steps
         return max(min(self.draw_steps, 8), min(self.draw_steps,
-                                                self.draw_steps * 2**17 // noise[0, 0].numel()))
+                                                self.draw_steps * 2**17 // img[0, 0].numel()))
 
     def _within_range(self, img: Tensor, encrypted: Tensor) -> Tensor:
         """Alternate between images of 0 to 255 and those that encrypt to the given one."""
@@ -182,12 +188,12 @@ class DiffusionAttacker(Attacker):
         return img
 
 
-def _moving_average(average: Tensor, new: Tensor, count: Tensor) -> Tensor:
-    """The last few hundred steps; in the beginning fewer, as what was learned soon is old."""
-    return torch.lerp(new, average, torch.clamp((1 + count) / (10 + count), max=.998))
+def _follow(average: nn.Module, net: nn.Module, step: int) -> None:
+    """Moving average of the weights, of fewer steps in the beginning: what was learned is old."""
+    keep = min((1 + step) / (10 + step), .998)
+    get_ema_multi_avg_fn(keep)([*average.parameters()], [*net.parameters()], None)
 
 
-def _noise(seed: int, shape: Sequence[int], device: torch.device) -> Tensor:
+def _noise(generator: torch.Generator, shape: Sequence[int], device: torch.device) -> Tensor:
     """Drawn on the CPU, so that it is the same on every device."""
-    generator = torch.Generator('cpu').manual_seed(seed)
     return torch.randn(*shape, generator=generator, device='cpu').to(device)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -19,7 +20,7 @@ from mmppvit.encryption import Scheme
 __all__ = ['Denoiser', 'DenoisingUNet', 'KnownDownsampling', 'known_map', 'sample']
 
 _DEVIATION = .5  # of what is drawn, in the units of the denoiser
-_LARGEST, _SMALLEST = 20., .05  # noise levels of the sampler
+_LARGEST, _SMALLEST = 5., .05  # noise levels of the sampler
 _MOST = 30.  # weight of an error in the loss
 
 
@@ -179,8 +180,9 @@ class Denoiser(nn.Module):
 
     def forward(self, noisy: Tensor, noise_level: Tensor, condition: Tensor) -> Tensor:
         """What is drawn, from that plus noise of deviations (B, ); both (B, 3, H, W)."""
-        total = noise_level[:, None, None, None]**2 + _DEVIATION**2
-        return self.open(self.net(torch.cat([noisy / total.sqrt(), 2 * condition], 1),
+        # Times the share of the noisy image that is no noise: of noise alone hardly any is seen.
+        share = _DEVIATION**2 / (noise_level[:, None, None, None]**2 + _DEVIATION**2)
+        return self.open(self.net(torch.cat([2 * share * noisy, 2 * condition], 1),
                                   noise_level.log() / 4))
 
     def loss(self, difference: Tensor, condition: Tensor, noise_level: Tensor,
@@ -203,23 +205,26 @@ class Denoiser(nn.Module):
         return (weight * (found - drawn)**2).mean()
 
 
-def sample(denoiser: Denoiser, condition: Tensor, noise: Tensor, steps: int) -> Tensor:
-    """Draw differences of plain images and starts, by DPM-Solver++(2M), which is deterministic.
+def sample(denoiser: Denoiser, condition: Tensor, steps: int,
+           noise: Callable[[], Tensor]) -> Tensor:
+    """Draw differences of plain images and starts, by the stochastic DPM-Solver++(2M).
 
-    Lu et al., *DPM-Solver++* (arXiv 2211.01095), at the noise levels of Karras et al.
+    Lu et al., *DPM-Solver++* (arXiv 2211.01095), at the noise levels of Karras et al. Noise that
+    is added at every step takes errors of the steps before away, of which there are many where
+    little was learned.
 
     Args:
         denoiser (Denoiser): Trained.
         condition (Tensor): (B, 10, H, W), see :meth:`Denoiser.prepare`.
-        noise (Tensor): (B, 3, H, W) of deviation 1.
         steps (int): Calls of the network, at least 2.
+        noise (Callable): Draws (B, 3, H, W) of deviation 1.
 
     Returns:
         Tensor: (B, 3, H, W), to be added to the starts.
     """
     ramp = torch.linspace(_LARGEST**(1 / 7), _SMALLEST**(1 / 7), steps, device='cpu')
     levels = [*(ramp**7).tolist(), 0.]
-    x, before, last_ratio = levels[0] * denoiser.open(noise), None, 1.
+    x, before, last_ratio = levels[0] * denoiser.open(noise()), None, 1.
     for level, following in pairwise(levels):
         found = denoiser(x, x.new_full((len(x), ), level), condition)
         ratio = following / level
@@ -228,6 +233,8 @@ def sample(denoiser: Denoiser, condition: Tensor, noise: Tensor, steps: int) -> 
             # Steps are even in the logarithm of the level; half of one lies ahead on average.
             share = math.log(ratio) / (2 * math.log(last_ratio))
             ahead = found + share * (found - before)
-        x = ratio * x + (1 - ratio) * ahead
+        x = ratio**2 * x + (1 - ratio**2) * ahead
+        if following:
+            x = x + following * math.sqrt(1 - ratio**2) * denoiser.open(noise())
         before, last_ratio = found, ratio
     return x * denoiser.scale

@@ -31,7 +31,8 @@ def bars():
     scheme = Scheme('mix', 8, 2)
     pairs = make_pairs(scheme, _bars(10))
     assert (pairs[0].encrypted == 130).all()
-    attacker = DiffusionAttacker(scheme, width=16, max_steps=60, window=32, stock=16)
+    attacker = DiffusionAttacker(scheme, width=16, max_steps=60, window=32, stock=16,
+                                 draw_steps=15)
     attacker.fit(pairs[2:], Budget())
     return attacker, pairs
 
@@ -62,7 +63,7 @@ def test_averages_differ_less_than_draws(bars):
     for attacker.average in (4, 1):
         draws = [attacker.draw(pairs[0].encrypted, seed).astype(int) for seed in range(2)]
         spread.append(np.abs(draws[0] - draws[1]).mean())
-    assert spread[0] < .8 * spread[1]
+    assert spread[0] < .95 * spread[1]
 
 
 @pytest.mark.parametrize('scheme', [
