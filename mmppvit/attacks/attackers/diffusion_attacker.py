@@ -104,8 +104,7 @@ class DiffusionAttacker(Attacker):
         checked = triple(PairSampler(self.scheme, held, self.seed, turn=False).crops(
             16, self.window), self._start)
         with seeded(self.seed), self._make_stock(sampler, budget) as stock:
-            start, _ = self._net.prepare(*checked[:2])
-            self._net.fit_scale(self._net.open(checked[2] - start))
+            self._net.fit_spread(self._net.prepare(*checked[:2])[0], checked[2])
             average = copy.deepcopy(self._net).requires_grad_(False).eval()
             steps = itertools.count()
 
@@ -136,10 +135,11 @@ class DiffusionAttacker(Attacker):
     @staticmethod
     def _loss(net: Denoiser, drawn: _Triple) -> Tensor:
         encrypted, start, plain = drawn
-        start, condition = net.prepare(encrypted, start)
+        start, spread, condition = net.prepare(encrypted, start)
         # Levels where most of an image is decided are seen most often.
         levels = (1.4 * torch.randn(len(plain), device=plain.device) - .7).exp()
-        return net.loss(plain - start, condition, levels, torch.randn_like(plain))
+        return net.loss(net.to_draw(plain - start, spread), condition, levels,
+                        torch.randn_like(plain))
 
     def _error(self, net: Denoiser, checked: _Triple) -> float:
         """The loss on images held out, at fixed levels of fixed noise."""
@@ -149,9 +149,10 @@ class DiffusionAttacker(Attacker):
         for level in _CHECKED:
             for encrypted, start, plain, added in zip(
                     *(part.split(self.batch) for part in (*checked, noise)), strict=True):
-                start, condition = net.prepare(encrypted, start)
+                start, spread, condition = net.prepare(encrypted, start)
                 levels = plain.new_full((len(plain), ), level)
-                found.append(net.loss(plain - start, condition, levels, added).item())
+                found.append(net.loss(
+                    net.to_draw(plain - start, spread), condition, levels, added).item())
         return float(np.mean(found))
 
     def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
@@ -166,12 +167,12 @@ class DiffusionAttacker(Attacker):
     def draw(self, encrypted: np.ndarray, seed: int) -> np.ndarray:
         """One image, or the mean of ``average``: uint8 (h, w, 3) -> uint8 (H, W, 3)."""
         given, start = to_tensor(encrypted), self._start(encrypted[None])
-        start, condition = self._net.prepare(given, start)
+        start, spread, condition = self._net.prepare(given, start)
         generator = torch.Generator('cpu').manual_seed(seed)
         steps = self._affordable(start)
         found = sum(sample(self._net, condition, steps, lambda: _noise(
             generator, start.shape, start.device)) for _ in range(self.average)) / self.average
-        return to_image(self._within_range(start + found, given)[0])
+        return to_image(self._within_range(start + self._net.drawn(found, spread), given)[0])
 
     def _affordable(self, img: Tensor) -> int:
         """Fewer steps for large images on a CPU, where 30 would take minutes each."""

@@ -20,6 +20,7 @@ from mmppvit.encryption import Scheme
 __all__ = ['Denoiser', 'DenoisingUNet', 'KnownDownsampling', 'known_map', 'sample']
 
 _DEVIATION = .5  # of what is drawn, in the units of the denoiser
+_LEAST = 1 / 255  # of contrasts and spreads, in those of images
 _LARGEST, _SMALLEST = 5., .05  # noise levels of the sampler
 _MOST = 30.  # weight of an error in the loss
 
@@ -132,11 +133,13 @@ class DenoisingUNet(nn.Module):
 class Denoiser(nn.Module):
     """What the plain image may be beyond the start, from that with noise on it.
 
-    Drawn is the difference of the plain image and a start, divided by ``scale``. Where the scheme
-    is a known linear map, start and plain image encrypt to the same, so that the difference lies
-    in the null space of the map, and noise and results are kept there (Wang et al., *Zero-shot
-    image restoration using denoising diffusion null-space model*, ICLR 2023): whatever is drawn
-    encrypts to the given image. The network sees the encrypted patches repeated over the area they
+    Drawn is the difference of the plain image and a start, in units of its spread, which is
+    predicted for every patch: where the start is flat, hardly anything is left to draw. Its colors
+    are made independent, as most of it is gray. Where the scheme is a known linear map, start and
+    plain image encrypt to the same, so that the difference lies in the null space of the map, and
+    noise and results are kept there (Wang et al., *Zero-shot image restoration using denoising
+    diffusion null-space model*, ICLR 2023): whatever is drawn encrypts to the given image. The
+    network sees the encrypted patches repeated over the area they
     came from, the start, and the place within the patch, as Palette (Saharia et al., SIGGRAPH
     2022) is shown its condition. Noise levels are those of Karras et al., *Elucidating the design
     space of diffusion-based generative models* (NeurIPS 2022). The network tells the image and not
@@ -152,31 +155,73 @@ class Denoiser(nn.Module):
         super().__init__()
         self.known = known_map(scheme)
         self.side = scheme.side if self.known is None else self.known.side
-        self.grid = scheme.grid
+        self.grid, self.patch_size = scheme.grid, scheme.patch_size
         self.register_buffer('phases', patch_phases(scheme.patch_size))
-        self.register_buffer('scale', torch.ones(()))
-        self.net = DenoisingUNet(13, 3, width, depth).to(memory_format=torch.channels_last)
+        # The logarithm of the spread, by that of the contrast of the start: at 0, and its slope.
+        self.register_buffer('spread', torch.zeros(2))
+        self.register_buffer('colors', torch.eye(3))  # of what is drawn, as BGR
+        self.register_buffer('from_colors', torch.eye(3))
+        self.net = DenoisingUNet(17, 3, width, depth).to(memory_format=torch.channels_last)
 
-    def prepare(self, encrypted: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """The start that encrypts to ``encrypted``, (B, 3, H, W), and the condition (B, 10, H, W).
+    def prepare(self, encrypted: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is drawn from.
 
         Args:
             encrypted (Tensor): (B, 3, h, w) of range -0.5 to 0.5.
             start (Tensor): (B, 3, H, W) of the same range.
+
+        Returns:
+            tuple: The start that encrypts to ``encrypted``, (B, 3, H, W); the spread of the plain
+            image around it, (B, 1, H, W), of one value a patch; the condition (B, 14, H, W).
         """
         if self.known is not None:
             start = self.known.project(start, encrypted)
         tiled = tile_patches(encrypted, self.side, self.grid)
-        rows, cols = (extent // self.phases.shape[2] for extent in tiled.shape[2:])
-        return start, torch.cat([tiled, start, self.phases.repeat(len(tiled), 1, rows, cols)], 1)
+        rows, cols = (extent // self.patch_size for extent in tiled.shape[2:])
+        logs = self.spread[0] + self.spread[1] * self._log_contrast(start)
+        spread = self._whole(logs.exp())
+        textures = [(img - self._whole(self._means(img))) / (4 * spread) for img in (tiled, start)]
+        phases = self.phases.repeat(len(tiled), 1, rows, cols)
+        return start, spread, torch.cat([start, *textures, self._whole(logs) / 4, phases], 1)
+
+    def fit_spread(self, start: Tensor, plain: Tensor) -> None:
+        """Learn how far plain images are from starts, each (B, 3, H, W), that encrypt alike."""
+        x = self._log_contrast(start)
+        squares = self._means(self.open(plain - start).square()).mean(1, keepdim=True)
+        y = (squares + _LEAST**2).log() / 2
+        slope = ((x - x.mean()) * (y - y.mean())).mean() / (x.var(correction=0) + 1e-3)
+        logs = y.mean() + slope * (x - x.mean())
+        # Means of logarithms are not those of squares: the unit is the deviation.
+        more = (squares / (2 * logs).exp()).mean().clamp(min=1e-6).log() / 2 - math.log(_DEVIATION)
+        self.spread.copy_(torch.stack([y.mean() - slope * x.mean() + more, slope]))
+        left = self.open(plain - start) / self._whole((logs + more).exp())
+        values, axes = torch.linalg.eigh(torch.cov(left.transpose(0, 1).flatten(1).cpu()))
+        roots = (values.clamp(min=1e-4).sqrt() / _DEVIATION).diag()
+        self.colors.copy_(axes @ roots @ axes.T)
+        self.from_colors.copy_(self.colors.inverse())
+
+    def to_draw(self, difference: Tensor, spread: Tensor) -> Tensor:
+        """Plain images less their starts -> what is drawn, both (B, 3, H, W)."""
+        return _mix_colors(self.from_colors, self.open(difference) / spread)
+
+    def drawn(self, found: Tensor, spread: Tensor) -> Tensor:
+        """The reverse of :meth:`to_draw`."""
+        return _mix_colors(self.colors, found) * spread
+
+    def _means(self, img: Tensor) -> Tensor:
+        return F.avg_pool2d(img, self.patch_size)
+
+    def _whole(self, patches: Tensor) -> Tensor:
+        """One value a patch -> the same for all of its pixels."""
+        return patches.repeat_interleave(self.patch_size, 2).repeat_interleave(self.patch_size, 3)
+
+    def _log_contrast(self, img: Tensor) -> Tensor:
+        squares = (img - self._whole(self._means(img))).square()
+        return (self._means(squares).mean(1, keepdim=True) + _LEAST**2).log() / 2
 
     def open(self, img: Tensor) -> Tensor:
         """The part of ``img`` that encryption leaves open: it changes no encrypted pixel."""
         return img if self.known is None else self.known.remainder(img)
-
-    def fit_scale(self, difference: Tensor) -> None:
-        """Set the unit, from differences (B, 3, H, W) of plain images and starts."""
-        self.scale.copy_((difference.square().mean().sqrt() / _DEVIATION).clamp(min=1e-3))
 
     def forward(self, noisy: Tensor, noise_level: Tensor, condition: Tensor) -> Tensor:
         """What is drawn, from that plus noise of deviations (B, ); both (B, 3, H, W)."""
@@ -185,7 +230,7 @@ class Denoiser(nn.Module):
         return self.open(self.net(torch.cat([2 * share * noisy, 2 * condition], 1),
                                   noise_level.log() / 4))
 
-    def loss(self, difference: Tensor, condition: Tensor, noise_level: Tensor,
+    def loss(self, drawn: Tensor, condition: Tensor, noise_level: Tensor,
              noise: Tensor) -> Tensor:
         """Squared error of what is drawn, weighted by the level of noise.
 
@@ -193,16 +238,19 @@ class Denoiser(nn.Module):
         decide, and a network of few steps would learn nothing but to tell the noise.
 
         Args:
-            difference (Tensor): (B, 3, H, W) of the plain images and their starts.
+            drawn (Tensor): (B, 3, H, W), see :meth:`to_draw`.
             condition (Tensor): See :meth:`prepare`.
             noise_level (Tensor): (B, ) deviations, above 0.
             noise (Tensor): (B, 3, H, W) of deviation 1.
         """
-        drawn = self.open(difference) / self.scale
         sigma = noise_level[:, None, None, None]
         found = self(drawn + sigma * self.open(noise), noise_level, condition)
         weight = (1 / sigma**2 + 1 / _DEVIATION**2).clamp(max=_MOST)
         return (weight * (found - drawn)**2).mean()
+
+
+def _mix_colors(matrix: Tensor, img: Tensor) -> Tensor:
+    return torch.einsum('ij,bjhw->bihw', matrix, img)
 
 
 def sample(denoiser: Denoiser, condition: Tensor, steps: int,
@@ -215,12 +263,12 @@ def sample(denoiser: Denoiser, condition: Tensor, steps: int,
 
     Args:
         denoiser (Denoiser): Trained.
-        condition (Tensor): (B, 10, H, W), see :meth:`Denoiser.prepare`.
+        condition (Tensor): (B, 14, H, W), see :meth:`Denoiser.prepare`.
         steps (int): Calls of the network, at least 2.
         noise (Callable): Draws (B, 3, H, W) of deviation 1.
 
     Returns:
-        Tensor: (B, 3, H, W), to be added to the starts.
+        Tensor: (B, 3, H, W), see :meth:`Denoiser.drawn`.
     """
     ramp = torch.linspace(_LARGEST**(1 / 7), _SMALLEST**(1 / 7), steps, device='cpu')
     levels = [*(ramp**7).tolist(), 0.]
@@ -237,4 +285,4 @@ def sample(denoiser: Denoiser, condition: Tensor, steps: int,
         if following:
             x = x + following * math.sqrt(1 - ratio**2) * denoiser.open(noise())
         before, last_ratio = found, ratio
-    return x * denoiser.scale
+    return x

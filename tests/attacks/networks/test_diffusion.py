@@ -38,9 +38,28 @@ def test_downsampling_is_a_known_map():
     assert known_map(make_scheme('blur', grid=1, strength=2.)) is None
 
 
+def test_what_is_drawn_is_of_one_size_everywhere_and_of_independent_colors():
+    net = Denoiser(make_scheme('mix'), 4)
+    contrast = torch.logspace(-2, -1, 24).reshape(1, 1, 4, 6).repeat_interleave(16, 2)
+    contrast = contrast.repeat_interleave(16, 3)
+    start = contrast * _noise(8, 3, 64, 96)
+    more = torch.randn(8, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    more[:, 1] = more[:, 0] + .1 * more[:, 1]  # colors that depend on each other
+    plain = start + 3 * contrast * more
+    net.fit_spread(start, plain)
+    assert net.spread[1].item() == pytest.approx(1., abs=.05)
+    start, spread, _ = net.prepare(net.known(start), start)
+    drawn = net.to_draw(plain - start, spread)
+    torch.testing.assert_close(net.drawn(drawn, spread), net.open(plain - start))
+    colors = torch.cov(drawn.transpose(0, 1).flatten(1))
+    torch.testing.assert_close(colors, torch.eye(3) / 4, atol=.01, rtol=0)
+    assert drawn[..., :16, :16].std().item() == pytest.approx(.5, rel=.1)
+    assert net.known(drawn).abs().max() < 1e-4  # still in the null space
+
+
 class _Normal(nn.Module):
     """The best denoiser of independent normal numbers of ``deviation``."""
-    deviation, scale = .5, 1.
+    deviation = .5
 
     def open(self, img: torch.Tensor) -> torch.Tensor:
         return img
@@ -59,17 +78,18 @@ def test_normal_numbers_are_drawn_with_their_deviation():
 def test_denoisers_take_all_sizes(size):
     net = Denoiser(make_scheme('mix+center', center_strength=1.), 4, 2)
     height, width = size
-    start, condition = net.prepare(_noise(2, 3, height // 2, width // 2), _noise(2, 3, *size))
+    start, spread, condition = net.prepare(
+        _noise(2, 3, height // 2, width // 2), _noise(2, 3, *size))
     drawn = sample(net, condition, 2, lambda: _noise(2, 3, *size))
     assert drawn.shape == start.shape == (2, 3, *size)
-    assert net.known(drawn).abs().max() < 1e-5
+    assert net.known(net.drawn(drawn, spread)).abs().max() < 1e-5
 
 
 def test_a_cut_out_is_computed_as_within_the_image():
     """But for what convolutions see of the borders."""
     net = Denoiser(make_scheme('mix'), 4)
     nn.init.normal_(net.net.head.weight)
-    noisy, condition, level = _noise(1, 3, 256, 256), _noise(1, 10, 256, 256), torch.ones(1)
+    noisy, condition, level = _noise(1, 3, 256, 256), _noise(1, 14, 256, 256), torch.ones(1)
     with torch.inference_mode():
         whole = net(noisy, level, condition)
         part = net(noisy[..., :192, :192], level, condition[..., :192, :192])
