@@ -12,7 +12,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mmppvit.attacks.attackers.feature_reconstruction import FeatureReconstruction
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
-from mmppvit.attacks.networks.diffusion import Denoiser, sample
+from mmppvit.attacks.networks.diffusion import LEVELS, Denoiser, sample
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import KnownMixing, to_image, to_tensor
 from mmppvit.attacks.networks.training import (
@@ -29,6 +29,7 @@ from mmppvit.encryption import Scheme
 __all__ = ['DiffusionAttacker']
 
 _Triple = tuple[Tensor, Tensor, Tensor]  # encrypted, start and plain, (B, 3, ., .) each
+_ROUGHER = 1.05  # than photographs may be what is drawn
 _CHECKED = (.05, .2, .7, 3.)  # noise levels of the error
 
 
@@ -44,6 +45,9 @@ class DiffusionAttacker(Attacker):
     Where mixing or downsampling is known, the model is of the null space alone, so that the result
     encrypts to the given image but for rounding; elsewhere, of several draws that is taken which
     does so best when it is encrypted again.
+
+    Draws begin with as much noise as leaves them no rougher than photographs: after few steps of
+    learning with little, so that they are near the mean.
 
     A draw is no average: its PSNR is lower than that of the mean by about 3 dB where both know the
     same. ``average`` draws gives the mean again.
@@ -82,6 +86,7 @@ class DiffusionAttacker(Attacker):
         with initial_weights(seed):
             self._net = Denoiser(scheme, self.width, depth or (2 if fast else 1))
         self._net.to(torch.get_default_device())
+        self._largest = LEVELS[0]
         self._starter = InitialImage(scheme)
         self._reconstruction = None
         if KnownMixing.applies(scheme):
@@ -102,7 +107,7 @@ class DiffusionAttacker(Attacker):
         # Turned images are none of the domain; those of a learned protector are not turned at all.
         sampler = PairSampler(self.scheme, learn, self.seed, turn=False)
         checked = triple(PairSampler(self.scheme, held, self.seed, turn=False).crops(
-            16, self.window), self._start)
+            2 * self.batch, self.window), self._start)
         with seeded(self.seed), self._make_stock(sampler, budget) as stock:
             self._net.fit_spread(self._net.prepare(*checked[:2])[0], checked[2])
             average = copy.deepcopy(self._net).requires_grad_(False).eval()
@@ -116,6 +121,7 @@ class DiffusionAttacker(Attacker):
                                lambda: self._error(average, checked), budget,
                                self.max_steps, lr=1e-3 * (32 / self.width)**.5)
             self._net.load_state_dict(average.state_dict())
+        self._largest = self._choose_level(checked)
 
     def _make_stock(self, sampler: PairSampler, budget: Budget) -> WindowStock:
         quick = self._reconstruction is None
@@ -155,6 +161,23 @@ class DiffusionAttacker(Attacker):
                     net.to_draw(plain - start, spread), condition, levels, added).item())
         return float(np.mean(found))
 
+    @torch.no_grad()
+    def _choose_level(self, checked: _Triple) -> float:
+        """The highest to begin draws with that makes them no rougher than photographs.
+
+        After few steps of learning, noise is left in what is drawn from much of it.
+        """
+        encrypted, plain = checked[0][:self.batch], checked[2][:self.batch]
+        start, spread, condition = self._net.prepare(encrypted, checked[1][:self.batch])
+        generator = torch.Generator('cpu').manual_seed(self.seed)
+        for level in LEVELS[:-1]:
+            found = sample(self._net, condition, min(self.draw_steps, 10), lambda: _noise(
+                generator, start.shape, start.device), level)
+            drawn = (start + self._net.drawn(found, spread)).clamp(-.5, .5)
+            if _roughness(drawn) <= _ROUGHER * _roughness(plain):
+                return level
+        return LEVELS[-1]
+
     def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         if self._net.known is not None:
             return Reconstruction(self.draw(encrypted, self.seed))
@@ -170,8 +193,9 @@ class DiffusionAttacker(Attacker):
         start, spread, condition = self._net.prepare(given, start)
         generator = torch.Generator('cpu').manual_seed(seed)
         steps = self._affordable(start)
-        found = sum(sample(self._net, condition, steps, lambda: _noise(
-            generator, start.shape, start.device)) for _ in range(self.average)) / self.average
+        found = sum(sample(
+            self._net, condition, steps, lambda: _noise(generator, start.shape, start.device),
+            self._largest) for _ in range(self.average)) / self.average
         return to_image(self._within_range(start + self._net.drawn(found, spread), given)[0])
 
     def _affordable(self, img: Tensor) -> int:
@@ -193,6 +217,11 @@ def _follow(average: nn.Module, net: nn.Module, step: int) -> None:
     """Moving average of the weights, of fewer steps in the beginning: what was learned is old."""
     keep = min((1 + step) / (10 + step), .998)
     get_ema_multi_avg_fn(keep)([*average.parameters()], [*net.parameters()], None)
+
+
+def _roughness(img: Tensor) -> float:
+    """Mean difference of neighboring pixels, (B, C, H, W)."""
+    return float((img.diff(dim=2).abs().mean() + img.diff(dim=3).abs().mean()).item())
 
 
 def _noise(generator: torch.Generator, shape: Sequence[int], device: torch.device) -> Tensor:

@@ -17,11 +17,12 @@ from mmppvit.attacks.networks.restoration import (
 )
 from mmppvit.encryption import Scheme
 
-__all__ = ['Denoiser', 'DenoisingUNet', 'KnownDownsampling', 'known_map', 'sample']
+__all__ = ['LEVELS', 'Denoiser', 'DenoisingUNet', 'KnownDownsampling', 'known_map', 'sample']
 
 _DEVIATION = .5  # of what is drawn, in the units of the denoiser
 _LEAST = 1 / 255  # of contrasts and spreads, in those of images
-_LARGEST, _SMALLEST = 5., .05  # noise levels of the sampler
+LEVELS = (5., 2.5, 1.2, .6, .3, .15)  # that a sampler can begin with
+_SMALLEST = .05
 _MOST = 30.  # weight of an error in the loss
 
 
@@ -253,26 +254,31 @@ def _mix_colors(matrix: Tensor, img: Tensor) -> Tensor:
     return torch.einsum('ij,bjhw->bihw', matrix, img)
 
 
-def sample(denoiser: Denoiser, condition: Tensor, steps: int,
-           noise: Callable[[], Tensor]) -> Tensor:
+def sample(denoiser: Denoiser, condition: Tensor, steps: int, noise: Callable[[], Tensor],
+           largest: float = LEVELS[0]) -> Tensor:
     """Draw differences of plain images and starts, by the stochastic DPM-Solver++(2M).
 
     Lu et al., *DPM-Solver++* (arXiv 2211.01095), at the noise levels of Karras et al. Noise that
     is added at every step takes errors of the steps before away, of which there are many where
-    little was learned.
+    little was learned. It begins with the mean, as the network sees it in noise alone, and noise
+    of level ``largest`` (Chung et al., *Come-closer-diffuse-faster*, CVPR 2022): the less, the
+    nearer to the mean.
 
     Args:
         denoiser (Denoiser): Trained.
         condition (Tensor): (B, 14, H, W), see :meth:`Denoiser.prepare`.
-        steps (int): Calls of the network, at least 2.
+        steps (int): Calls of the network after the first, at least 2.
         noise (Callable): Draws (B, 3, H, W) of deviation 1.
+        largest (float): Level to begin with, one of :data:`LEVELS`.
 
     Returns:
         Tensor: (B, 3, H, W), see :meth:`Denoiser.drawn`.
     """
-    ramp = torch.linspace(_LARGEST**(1 / 7), _SMALLEST**(1 / 7), steps, device='cpu')
+    alone = LEVELS[0] * denoiser.open(noise())
+    mean = denoiser(alone, alone.new_full((len(alone), ), LEVELS[0]), condition)
+    ramp = torch.linspace(largest**(1 / 7), _SMALLEST**(1 / 7), steps, device='cpu')
     levels = [*(ramp**7).tolist(), 0.]
-    x, before, last_ratio = levels[0] * denoiser.open(noise()), None, 1.
+    x, before, last_ratio = mean + levels[0] * denoiser.open(noise()), None, 1.
     for level, following in pairwise(levels):
         found = denoiser(x, x.new_full((len(x), ), level), condition)
         ratio = following / level
