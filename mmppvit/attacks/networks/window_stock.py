@@ -41,6 +41,7 @@ class WindowStock:
         self.sampler, self.start, self.mirror = sampler, start, mirror
         self.window, self.batch, self.fresh, self.most = window, batch, fresh, most
         self._rng = np.random.default_rng(sampler.rng.integers(1 << 32))
+        self._device = torch.get_default_device()  # a thread has a default of its own: the CPU
         self._stock: tuple[Tensor, ...] = ()
         self._oldest = 0
         self._thread = ThreadPoolExecutor(1)
@@ -78,7 +79,8 @@ class WindowStock:
                      for part, step in zip(self._stock, (side, size, size), strict=True))
 
     def _make(self, count: int) -> tuple[Tensor, ...]:
-        return triple(self.sampler.crops(count, round(self._LARGE * self.window)), self.start)
+        with torch.device(self._device):
+            return triple(self.sampler.crops(count, round(self._LARGE * self.window)), self.start)
 
     def _put(self, new: tuple[Tensor, ...]) -> None:
         if len(self._stock[0]) < self.most:

@@ -4,6 +4,8 @@ The other device is simulated: it refuses tensors of the CPU as a GPU does.
 """
 from __future__ import annotations
 
+from concurrent.futures import Executor, Future
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,8 @@ from mmppvit.attacks.attackers.inverse_network import InverseNetwork
 from mmppvit.attacks.attackers.jigsaw import learned_scores
 from mmppvit.attacks.attackers.learned_thumbnail import LearnedThumbnail
 from mmppvit.attacks.attackers.vit_attacker import ViTAttacker
-from mmppvit.encryption import Scheme
+from mmppvit.attacks.networks import window_stock
+from mmppvit.encryption import Scheme, make_scheme
 from tests.attacks.reconstruction_cases import Blurred, drawn_images, make_pairs
 from tests.models.other_device import OTHER, other_device
 
@@ -33,7 +36,9 @@ CASES = {
     'itn of shuffled images': (SHUFFLED, InverseNetwork, dict(width=8, max_steps=3, crop=32)),
     'thumbnail-learned': (MIXED, LearnedThumbnail, dict(max_steps=3)),
     'diffusion': (MIXED, DiffusionAttacker, dict(
-        width=8, depth=1, batch=2, max_steps=3, window=32, stock=4, draw_steps=2)),
+        width=8, depth=1, batch=16, max_steps=2, window=32, stock=4, draw_steps=2)),
+    'diffusion of smaller images': (make_scheme('downsample'), DiffusionAttacker, dict(
+        width=8, depth=1, batch=16, max_steps=2, window=32, draw_steps=2)),
     'gan': (MIXED, AdversarialReconstruction, dict(width=8, max_steps=3, crop=32)),
     'fr': (MIXED, FeatureReconstruction, {}),
     'fr of blurred images': (Blurred(grid=1), FeatureReconstruction, {}),
@@ -51,12 +56,24 @@ def _attack(name: str):
     return attacker, attacker.reconstruct(pairs[0].encrypted)
 
 
+class _InThisThread(Executor):
+
+    def __init__(self, max_workers: int) -> None:
+        pass
+
+    def submit(self, fn, /, *args):
+        done = Future()
+        done.set_result(fn(*args))
+        return done
+
+
 @pytest.mark.parametrize('name', CASES)
 def test_the_same_on_another_device(name, monkeypatch):
     invert = FeatureReconstruction.invert  # in few steps, which the inverse network begins with
     monkeypatch.setattr(FeatureReconstruction, 'invert',
                         lambda self, encrypted, steps=None: invert(self, encrypted, 2))
     monkeypatch.setattr(feature_reconstruction, '_SAMPLES', 2000)
+    monkeypatch.setattr(window_stock, 'ThreadPoolExecutor', _InThisThread)  # as the simulation is
     attacker, found = _attack(name)
     with other_device(), torch.device(OTHER):
         its_attacker, its = _attack(name)

@@ -19,9 +19,9 @@ MIX = make_scheme('mix')
 def _stock(scheme=MIX, **options) -> WindowStock:
     sampler = PairSampler(scheme, make_pairs(scheme, drawn_images(3)), 0, turn=False)
     initial = InitialImage(scheme)
-    options = {'fresh': 2, **options}
-    return WindowStock(sampler, lambda imgs: to_tensor(np.stack(list(map(initial, imgs)))), 32, 8,
-                       **options)
+    options = {'fresh': 2, 'start': lambda imgs: to_tensor(np.stack(list(map(initial, imgs)))),
+               **options}
+    return WindowStock(sampler, window=32, batch=8, **options)
 
 
 @pytest.mark.parametrize('scheme', [MIX, make_scheme('mix+center', center_strength=1.),
@@ -46,6 +46,13 @@ def test_draws_repeat_and_never_run_out():
             seen.update(window.numpy().tobytes() for window in batches[0][2])
             assert len(one._stock[0]) <= 6
         assert len(seen) > 24  # of 48
+
+
+def test_the_thread_makes_them_on_the_device_as_well():
+    with torch.device('meta'), _stock() as stock:
+        for _ in range(2):
+            assert {part.device.type for part in stock.draw()} == {'meta'}
+        assert {part.device.type for part in stock._coming.result()} == {'meta'}
 
 
 def test_stocks_are_filled_up_to_time_and_space():
