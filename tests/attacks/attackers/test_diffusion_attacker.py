@@ -10,7 +10,7 @@ from mmppvit.attacks.attackers import diffusion_attacker
 from mmppvit.attacks.attackers.diffusion_attacker import DiffusionAttacker
 from mmppvit.attacks.attackers.inverse_network import InverseNetwork
 from mmppvit.encryption import Scheme, make_scheme
-from tests.attacks.reconstruction_cases import drawn_images, make_pairs
+from tests.attacks.reconstruction_cases import Blurred, drawn_images, make_pairs
 
 
 def _small(scheme: Scheme, steps: int = 2, **options) -> DiffusionAttacker:
@@ -104,7 +104,7 @@ def test_elsewhere_the_draw_that_encrypts_best_is_taken(scheme):
 def test_draws_begin_with_less_noise_where_it_is_left_in_them(monkeypatch, left, level):
     monkeypatch.setattr(diffusion_attacker, 'sample',
                         lambda net, condition, steps, noise, largest: left * largest * noise())
-    attacker = _small(Scheme(), 1)
+    attacker = _small(Blurred(grid=1), 1)  # which begins with a smooth image
     attacker.fit(make_pairs(attacker.scheme, drawn_images(3, 32, 48)), Budget())
     assert attacker._largest == level
 
