@@ -43,7 +43,9 @@ class Verdict:
 
 
 def losses(rows: Sequence[Row], hidden: Mapping[str, float]) -> list[Loss]:
-    """Of every candidate whose trainings are all done, and whose plain control is.
+    """Of every candidate whose trainings are all done, and that has a plain control.
+
+    Control is any training on plain images in patches of the same size that has learned something.
 
     Args:
         rows (Sequence[Row]): Of a plan.
@@ -53,18 +55,30 @@ def losses(rows: Sequence[Row], hidden: Mapping[str, float]) -> list[Loss]:
     for row in rows:
         scores.setdefault(row.label, []).append(row)
     done = {label: found for label, found in scores.items()
-            if all(row.status == DONE and row.map is not None for row in found)}
-    plain = {found[0].patch_size: found for found in done.values() if found[0].scheme == PLAIN}
+            if all(map(_is_done, found))}
+    plain = _controls(rows)
     result = []
     for label, found in done.items():
         row, control = found[0], plain.get(found[0].patch_size)
         if row.scheme == PLAIN or control is None:
             continue
         base, own = mean(r.map for r in control), mean(r.map for r in found)
-        if base >= LEARNED:
-            margin = math.hypot(_spread(found), _spread(control)) / base
-            result.append(Loss(label, row.scheme, own, 1 - own / base, margin, hidden[label]))
+        margin = math.hypot(_spread(found), _spread(control)) / base
+        result.append(Loss(label, row.scheme, own, 1 - own / base, margin, hidden[label]))
     return result
+
+
+def _controls(rows: Sequence[Row]) -> dict[int, list[Row]]:
+    """Plain trainings that candidates can be compared with, by patch size."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        if row.scheme == PLAIN and _is_done(row) and row.map >= LEARNED:
+            found.setdefault(row.patch_size, []).append(row)
+    return found
+
+
+def _is_done(row: Row) -> bool:
+    return row.status == DONE and row.map is not None
 
 
 def _spread(rows: Sequence[Row]) -> float:
@@ -78,24 +92,23 @@ def judge(rows: Sequence[Row], hidden: Mapping[str, float], max_loss: float,
           measured: bool = False) -> Verdict:
     """The scheme that hides the most of those that cost at most ``max_loss`` of the plain mAP.
 
+    What has no plain control is left out, and the lines say so.
+
     Args:
         rows (Sequence[Row]): Of a plan.
         hidden (Mapping): How much each candidate hides, by its label.
         max_loss (float): Share of the plain mAP.
         measured (bool): Whether ``hidden`` is what attackers left, or the fixed ranking.
     """
-    plain = [row for row in rows if row.scheme == PLAIN]
     notes = _notes(rows)
-    if not any(row.status == DONE for row in plain):
-        return Verdict(None, ['No verdict: no training on plain images was done.', *notes])
-    weak = [row for row in plain if row.status == DONE and row.map < LEARNED]
-    if weak:
-        return Verdict(None, [f'No verdict: on plain images the mAP is {weak[0].map:.3f} after '
-                              f'{weak[0].images_seen} images; a longer training is needed before '
-                              'a loss means anything.', *notes])
+    plain = [row for row in rows if row.scheme == PLAIN]
+    if not _controls(rows):
+        return Verdict(None, [f'No verdict: {_why_no_control(plain)}.', *notes])
+    notes = [*_left_out(rows), *notes]
     found = sorted(losses(rows, hidden), key=lambda one: (-one.hidden, -one.map))
     if not found:
-        return Verdict(None, ['No verdict: no scheme was trained to the end.', *notes])
+        return Verdict(None, ['No verdict: no scheme with a plain training to compare with was '
+                              'trained to the end.', *notes])
     within = [one for one in found if one.loss <= max_loss]
     if not within:
         nearest = min(found, key=lambda one: one.loss)
@@ -124,6 +137,32 @@ def _why(one: Loss, measured: bool) -> str:
     if measured:
         return f'by the reports, the best attacks leave {one.hidden:.0%} of it hidden on average'
     return LEVELS[one.scheme][1] if one.scheme in LEVELS else 'not attacked here'
+
+
+def _why_no_control(plain: Sequence[Row]) -> str:
+    done = [row for row in plain if _is_done(row)]
+    if not done:
+        return 'no training on plain images was done'
+    return (f'on plain images the mAP is {done[0].map:.3f} after {done[0].images_seen} images; a '
+            'longer training is needed before a loss means anything')
+
+
+def _left_out(rows: Sequence[Row]) -> list[str]:
+    """Which schemes have no control, and which trainings on plain images are none."""
+    controls, notes = _controls(rows), []
+    for size in dict.fromkeys(row.patch_size for row in rows):
+        plain = [row for row in rows if row.scheme == PLAIN and row.patch_size == size]
+        if size in controls:
+            notes += [f'{row.label}, seed {row.seed}, is left out: an mAP of {row.map:.3f} shows '
+                      'that it learned nothing.' for row in plain
+                      if _is_done(row) and row not in controls[size]]
+            continue
+        labels = list(dict.fromkeys(row.label for row in rows if row.patch_size == size
+                                    and row.scheme != PLAIN and row.status != DROPPED))
+        if labels:
+            notes.append(f'Not judged: {", ".join(labels)}. In patches of {size} pixels, '
+                         f'{_why_no_control(plain)}.')
+    return notes
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:

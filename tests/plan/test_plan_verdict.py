@@ -69,6 +69,43 @@ def test_no_verdict(rows, said):
     assert said in verdict.lines[0]
 
 
+P8 = [row('mix', .57, 8), row('plain', .6, 8)]
+
+
+@pytest.mark.parametrize(('control', 'said'), [
+    (row('plain', .001), 'the mAP is 0.001 after 100 images; a longer training is needed'),
+    (row('plain', None, status='failed', error='no memory'), 'no training on plain images was '),
+    (row('plain', None, status='waiting'), 'no training on plain images was done')])
+def test_what_has_no_control_is_left_out(control, said):
+    """And the others are judged as without it."""
+    verdict = judge([control, *TABLE[1:], *P8], HIDDEN, .06)
+    assert verdict.taken == judge(P8, HIDDEN, .06).taken == 'mix P8 g2'
+    assert 'of 1 of 1 schemes' in verdict.lines[0]
+    note, = (line for line in verdict.lines if line.startswith('Not judged'))
+    assert note.startswith('Not judged: mix P16 g2, mix+shuffle P16 g2, mix+center+shuffle P16 g2.'
+                           ' In patches of 16 pixels, ')
+    assert said in note
+
+
+@pytest.mark.parametrize(('seed', 'said'), [
+    (row('plain', .001, seed=1), 'plain P16, seed 1, is left out: an mAP of 0.001'),
+    (row('plain', None, seed=1, status='failed', error='no memory'),
+     'plain P16, seed 1, failed: no memory')])
+def test_a_seed_that_is_no_control_is_left_out(seed, said):
+    rows = [row(one.scheme, one.map, seed=k) for one in TABLE for k in (0, 1)
+            if (one.scheme, k) != ('plain', 1)]
+    verdict = judge([*rows, seed], HIDDEN, .03)
+    assert verdict.taken == judge(TABLE, HIDDEN, .03).taken
+    assert said in ' '.join(verdict.lines)
+
+
+def test_no_scheme_with_a_control_is_no_verdict():
+    verdict = judge([row('plain', .5), row('plain', .001, 8), row('mix', .001, 8)], HIDDEN, .03)
+    assert verdict.taken is None
+    assert verdict.lines[0].startswith('No verdict: no scheme with a plain training')
+    assert verdict.lines[1].startswith('Not judged: mix P8 g2. In patches of 8 pixels, on plain')
+
+
 def test_what_was_dropped_is_said():
     lines = judge([*TABLE, row('blur', .3, status='dropped')], {**HIDDEN, 'blur P16 g2': 1}, .03)
     assert 'Dropped after a third of the budget: blur P16 g2.' in lines.lines
