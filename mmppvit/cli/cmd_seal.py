@@ -113,7 +113,7 @@ def command(source_format: str, img_dir: Path, ann: Path | None, **options) -> i
 
 def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, update: bool, remove: bool,
           engine: str, engine_address: str | None, **options) -> int:
-    from mmppvit.cli.console import progress_bar
+    from mmppvit.cli.console import progress_bar, progress_bars
     from mmppvit.sealed import seal_dataset
     from mmppvit.sealed.dry_run import plan_sealing
     if remove and not update:
@@ -124,10 +124,10 @@ def _seal(resume: bool, num_workers: int, dry_run: bool, as_json: bool, update: 
             plan = plan_sealing(job, resume, progress, update=update, remove=remove)
         click.echo(as_text(job, plan) if as_json else describe_plan(job, plan))
         return int(bool(plan.problems))
-    with progress_bar('Sealing') as progress:
+    with progress_bars('Sealing', 'Packing') as (progress, packing):
         report = seal_dataset(job, resume, num_workers, progress, update=update,
                               remove=remove, engine=engine, address=engine_address,
-                              key_source=options['key_source'])
+                              key_source=options['key_source'], packing=packing)
     click.echo(as_text(job, report) if as_json else describe(job, report))
     return int(bool(report.skipped))
 
@@ -186,8 +186,10 @@ def describe(job, report) -> str:
     if not report.complete:
         lines.append('  other shards are not through: there is no manifest yet')
     elif report.skipped:
-        lines.append('  The data set is complete without them. To add them, repair them '
-                     'and --resume.')
+        remedy = 'seal into another --out: shards do not change' if job.container == 'wds' else \
+            '--resume' + ' without --shard' * (job.shard[1] > 1)
+        lines.append(f'  The data set is complete without them. To add them, repair them and '
+                     f'{remedy}.')
     return '\n'.join(lines)
 
 

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
@@ -12,12 +14,15 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 
-__all__ = ['parse_shard', 'parse_size', 'print_table', 'progress_bar']
+__all__ = ['parse_shard', 'parse_size', 'print_table', 'progress_bar', 'progress_bars']
+
+EVERY = .1  # seconds between two drawings of a bar
 
 
 class _Rate(ProgressColumn):
@@ -30,17 +35,31 @@ class _Rate(ProgressColumn):
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A function of (done, total) that shows them with rate and time left, on stderr."""
-    # No thread of its own, which would make forking workers unsafe.
-    bar = Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), _Rate(),
-                   TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False)
-    task = bar.add_task(title, total=None)
+    with progress_bars(title) as (show, ):
+        yield show
 
-    def show(done: int, total: int) -> None:
+
+@contextmanager
+def progress_bars(*titles: str) -> Iterator[list[Callable[[int, int], None]]]:
+    """As `progress_bar`, for steps that follow each other; what is never called shows nothing."""
+    # No thread of its own, which would make forking workers unsafe.
+    bar = Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), _Rate(),
+                   TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False)
+    tasks = [bar.add_task(title, total=None, start=False, visible=False) for title in titles]
+    shown = 0.
+
+    def show(task: TaskID, done: int, total: int) -> None:
+        nonlocal shown
         bar.start()  # now that there is something to show
-        bar.update(task, completed=done, total=total, refresh=bar.console.is_terminal)
+        bar.start_task(task)
+        now = time.monotonic()
+        # Drawing takes longer than copying a small image.
+        draw = bar.console.is_terminal and (done >= total or now - shown >= EVERY)
+        shown = now if draw else shown
+        bar.update(task, completed=done, total=total, visible=True, refresh=draw)
 
     try:
-        yield show
+        yield [partial(show, task) for task in tasks]
     finally:
         if bar.live.is_started:
             bar.stop()

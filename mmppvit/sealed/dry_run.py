@@ -52,6 +52,9 @@ def plan_sealing(job: SealJob, resume: bool = False,
     found = make_plan(job, resume, update, remove, look_only=True)
     mine = range(job.shard[0], len(found.sources), job.shard[1])
     plan = SealPlan(remarks=input_remarks(job.img_dir, job.ann_file))
+    if found.finished is not None and found.finished.packed is not None:
+        plan.problems = found.skipped(mine)
+        return plan
     kept: set[int] = set()
     if update:
         plan.removed = found.gone()

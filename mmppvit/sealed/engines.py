@@ -51,16 +51,18 @@ class Order:
         places (tuple[Path, ...]): As of :class:`Sealer`.
         key_source (KeySource, optional): Of the job's key.
         number (str): Tells one run's order from another's.
+        write (bool): As of :class:`Sealer`.
     """
     job: SealJob
     resume: bool
     places: tuple[Path, ...]
     key_source: KeySource | None
     number: str
+    write: bool = True
 
     def sealer(self) -> Sealer:
         """What does the work in a process."""
-        return Sealer(self.job, self.resume, self.places)
+        return Sealer(self.job, self.resume, self.places, self.write)
 
     def __reduce__(self) -> tuple:
         if self.job.key is not None and self.key_source is None:
@@ -69,11 +71,12 @@ class Order:
         job = {field.name: getattr(self.job, field.name) for field in fields(SealJob)
                if field.name != 'key'}
         fingerprint = self.job.key and self.job.key.fingerprint
-        return _order_of, (job, fingerprint, self.resume, self.places, self.key_source, self.number)
+        return _order_of, (job, fingerprint, self.resume, self.places, self.key_source, self.number,
+                           self.write)
 
 
 def make_order(job: SealJob, resume: bool, places: tuple[Path, ...],
-               key_source: KeySource | None) -> Order:
+               key_source: KeySource | None, write: bool = True) -> Order:
     """The order to seal ``job``; paths are absolute, as workers may be in other folders."""
     source = None if key_source is None or job.key is None else key_source.find()
     if source is None and job.key is not None and job.key.path is not None:
@@ -85,18 +88,18 @@ def make_order(job: SealJob, resume: bool, places: tuple[Path, ...],
     job = replace(job, img_dir=job.img_dir.absolute(), out=job.out.absolute(),
                   ann_file=job.ann_file and job.ann_file.absolute())
     places = tuple(dict.fromkeys(place.absolute() for place in places))
-    return Order(job, resume, places, source, uuid.uuid4().hex)
+    return Order(job, resume, places, source, uuid.uuid4().hex, write)
 
 
 def _order_of(job: dict, fingerprint: str | None, resume: bool, places: tuple[Path, ...],
-              source: KeySource | None, number: str) -> Order:
+              source: KeySource | None, number: str, write: bool) -> Order:
     key = None
     if fingerprint is not None:
         key = source.load()
         if key.fingerprint != fingerprint:
             raise KeyFileError(f'a worker finds the key of fingerprint {key.fingerprint}, and the '
                                f'run has {fingerprint}: give its machine the same key')
-    return Order(SealJob(**job, key=key), resume, places, source, number)
+    return Order(SealJob(**job, key=key), resume, places, source, number, write)
 
 
 Engine = Callable[[Order, Iterator[Task], int], Iterator[Result]]

@@ -11,7 +11,8 @@ import json
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
@@ -26,9 +27,10 @@ try:
 except ImportError:  # Windows: there it is up to the user to start a part only once
     fcntl = None
 
-__all__ = ['WORK', 'Journal', 'JournalIndex', 'Progress', 'locked']
+__all__ = ['END_LOCK', 'WORK', 'Journal', 'JournalIndex', 'Progress', 'locked']
 
 WORK = '.sealing'  # below the output folder: journals, gone when all is done
+END_LOCK = f'{WORK}/end.lock'  # of whoever writes the end, or begins with a part
 
 
 class Progress:
@@ -123,13 +125,25 @@ class Journal:
     def __enter__(self) -> Journal:
         if self.path.parent.is_symlink():
             raise ValueError(f'{self.path.parent} is a link: remove it')
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = locked(self.path.with_suffix('.lock'), wait=False)
-        try:
-            self._lock.__enter__()
-        except OSError:
-            raise ValueError(f'another process is sealing this part of {self.out}') from None
-        return self
+        self._lock = self.alone()
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with locked(self.out / END_LOCK):  # no part changes while the end is written
+                    self._lock.__enter__()
+                return self
+            except FileNotFoundError:  # the end was written, and the folder removed
+                continue
+            except OSError:
+                raise ValueError(f'another process is sealing this part of {self.out}') from None
+
+    def alone(self) -> AbstractContextManager[None]:
+        """The lock of the part, which whoever seals it holds.
+
+        Raises:
+            OSError: Another process holds it, or it is a link.
+        """
+        return locked(self.path.with_suffix('.lock'), wait=False)
 
     def __exit__(self, *error) -> None:
         if self._file is not None:
@@ -277,7 +291,18 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
         OSError: Another process holds it, and ``wait`` is False, or it is a link.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_NOFOLLOW', 0) | getattr(os, 'O_NONBLOCK', 0)
-    with os.fdopen(os.open(path, flags, 0o666), 'r+b', buffering=0) as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+    while True:
+        with os.fdopen(os.open(path, flags, 0o666), 'r+b', buffering=0) as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if not _is_at(file, path):  # who held it has removed it: it is nobody's any more
+                continue
+            yield
+            return
+
+
+def _is_at(file: FileIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False

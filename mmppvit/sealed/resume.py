@@ -7,8 +7,9 @@ bytes is left as it is.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from mmppvit.annotations.image_names import plain_path
 from mmppvit.sealed.entries import ManifestError, SealedImage, image_folder
 from mmppvit.sealed.image_files import path_within
 from mmppvit.sealed.job import SealJob
-from mmppvit.sealed.journal import WORK, Journal, JournalIndex, locked
+from mmppvit.sealed.journal import END_LOCK, WORK, Journal, JournalIndex, locked
 from mmppvit.sealed.manifest import MANIFEST, Manifest
 from mmppvit.sealed.packed_names import PackedNames, Source
 from mmppvit.sealed.pseudonyms import name_of
@@ -26,7 +27,7 @@ from mmppvit.sealed.staging import NEXT, is_committed, place_of, put_in_place
 from mmppvit.sealed.tar_shards import SHARDS
 from mmppvit.utils.regular_files import read_regular
 
-__all__ = ['KeptFiles', 'Plan', 'kept_files', 'make_plan']
+__all__ = ['KeptFiles', 'Plan', 'files_of_manifest', 'kept_files', 'make_plan']
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Plan:
         update (bool): Whether images may come and change.
         remove (bool): Whether they may go.
         absent (list): Plain images that are not there, of which the sealed files are kept.
+        state (tuple): Tells the finished set, or none, from the one that another run may make.
     """
     job: SealJob
     sources: Sequence[Source]
@@ -56,6 +58,7 @@ class Plan:
     update: bool = False
     remove: bool = False
     absent: list[str] = field(default_factory=list)
+    state: tuple = ()
 
     @property
     def target(self) -> Path:
@@ -70,6 +73,21 @@ class Plan:
         """Names of images of the finished set that are no sources any more."""
         publics = {self.job.public_name(source.name) for source in self.sources}
         return sorted({image.source for image in self.finished.images} - publics)
+
+    def is_overtaken(self) -> bool:
+        """Whether another run has finished the set since."""
+        return self.state != _state(self.job.out)
+
+    def tasks(self, indices: Iterable[int]) -> Iterator[tuple[int, Source, str]]:
+        """Index, plain image and name of the sealed files of these images."""
+        return ((i, self.sources[i], self.names[i]) for i in indices)
+
+    def skipped(self, mine: range) -> list[tuple[str, str]]:
+        """Plain names of a part's images that the finished set is complete without, and why."""
+        reasons = dict(self.finished.skipped)
+        named = ((self.sources[i].name, self.job.public_name(self.sources[i].name))
+                 for i in (mine if reasons else ()))
+        return [(name, reasons[public]) for name, public in named if public in reasons]
 
     def journal(self, part: int) -> Journal:
         """Of part ``part`` of as many as the job has."""
@@ -96,6 +114,29 @@ def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = F
             False.
         ManifestError: A finished set there was not signed by the job's key.
     """
+    while True:
+        before = _state(job.out)
+        try:
+            return _make_plan(job, resume, update, remove, look_only)
+        except (ValueError, OSError):
+            if before == _state(job.out):
+                raise
+        # Another run has just finished the set, which was looked at before and after.
+
+
+def _state(out: Path) -> tuple:
+    """What changes whenever a set is finished, or a new state of it complete."""
+    found = []
+    for path in (out / MANIFEST, out / NEXT / MANIFEST):
+        try:
+            status = os.stat(path)
+            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def _make_plan(job: SealJob, resume: bool, update: bool, remove: bool, look_only: bool) -> Plan:
     sources, annotations = read_sources(job.img_dir, job.ann_file)
     kept = None if job.ann_file is None else Annotations(
         job.ann_file, lambda: (source.name for source in sources))
@@ -103,9 +144,11 @@ def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = F
         if look_only:
             raise ValueError(f'{job.out} has a new state that is complete and not in place: '
                              '--resume or --update without --dry-run puts it there first')
-        put_in_place(job.out, job.key)
+        _put_in_place(job)
+    state = _state(job.out)
     plan = Plan(job, sources, _output_names(job, sources), job.digest(sources, kept),
-                job.old_digest(sources, annotations), annotations, update=update, remove=remove)
+                job.old_digest(sources, annotations), annotations, update=update, remove=remove,
+                state=state)
     if update and not (job.out / MANIFEST).is_file():
         raise ValueError(f'{job.out} is no finished data set to update: seal it without --update'
                          + (', and with --resume' if (job.out / WORK).is_dir() else ''))
@@ -116,7 +159,7 @@ def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = F
         _check_folder(job, finished, resume)
     if finished:
         plan.finished = manifest = _authentic(job)
-        _check_container(job, manifest, update, look_only)
+        _check_container(job, manifest, update)
         # All images are padded as the first ones were, also of a set that an older version began.
         if job.padding is None or manifest.version < 4:
             plan.job = replace(job, padding=manifest.padding)
@@ -135,9 +178,20 @@ def make_plan(job: SealJob, resume: bool, update: bool = False, remove: bool = F
     return plan
 
 
-def _check_container(job: SealJob, manifest: Manifest, update: bool, look_only: bool) -> None:
+def _put_in_place(job: SealJob) -> None:
+    try:
+        with locked(job.out / END_LOCK):
+            if is_committed(job.out):
+                put_in_place(job.out, job.key)
+    except FileNotFoundError:
+        if (job.out / WORK).is_dir():
+            raise
+        # Another run has just done this.
+
+
+def _check_container(job: SealJob, manifest: Manifest, update: bool) -> None:
     """Refuse to change a packed set, and to pack a finished folder."""
-    if manifest.packed is not None and (update or look_only or job.container == 'folder'):
+    if manifest.packed is not None and (update or job.container == 'folder'):
         doing = 'update' if update else 'resume'
         raise ValueError(f'{job.out} is packed into shards, so it cannot be {doing}d: {doing} '
                          'the folder that it was packed from'
@@ -305,14 +359,14 @@ def kept_files(plan: Plan, mine: range) -> KeptFiles:
     job = plan.job
     if job.key is None:
         return KeptFiles(mine, {}, None, lambda i, files: False)
-    finished = _of_manifest(plan) if plan.finished is not None else {}
+    finished = files_of_manifest(plan) if plan.finished is not None else {}
     old = plan.finished is not None and plan.finished.version < 4
     return KeptFiles(mine, finished, JournalIndex(plan.journal(job.shard[0]), mine, job.scheme,
                                                   job.scales),
                      lambda i, files: _fits(plan, i, files, old))
 
 
-def _of_manifest(plan: Plan) -> dict[int, list[SealedImage]]:
+def files_of_manifest(plan: Plan) -> dict[int, list[SealedImage]]:
     by_source: dict[str, list[SealedImage]] = {}
     for image in plan.finished.images:
         by_source.setdefault(image.source, []).append(image)

@@ -48,10 +48,12 @@ class Sealer:
         job (SealJob): How to seal.
         resume (bool): Whether a file that has the very bytes stays as it is.
         places (tuple[Path, ...]): Where a sealed file may be; the first is written to.
+        write (bool): Whether it is; else images are compared with what is there.
     """
 
-    def __init__(self, job: SealJob, resume: bool, places: tuple[Path, ...]) -> None:
-        self._job, self._resume, self._places = job, resume, places
+    def __init__(self, job: SealJob, resume: bool, places: tuple[Path, ...], write: bool = True
+                 ) -> None:
+        self._job, self._resume, self._places, self._write = job, resume, places, write
         self._reader = SourceReader(job.img_dir, job.ann_file, job.window)
         cv2.setNumThreads(1)  # one process a core does better than several threads each
 
@@ -78,7 +80,7 @@ class Sealer:
             for image, content in sealed:
                 if self._resume and self._is_there(image, content):
                     kept += 1
-                else:
+                elif self._write:
                     write_atomic(path_within(self._places[0], image.file), content)
         except OSError as err:  # a full disk is not the image's fault: that error is raised
             if err.errno not in _FAULTS_OF_NAMES:

@@ -6,7 +6,7 @@ journal: a run that was killed finds each image as its file, or in the shard.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,12 +25,14 @@ __all__ = ['SHARD_BYTES', 'move_into_shards']
 SHARD_BYTES = 2**28
 
 
-def move_into_shards(manifest: Manifest, key: Key | None) -> None:
+def move_into_shards(manifest: Manifest, key: Key | None,
+                     progress: Callable[[int, int], None] = lambda done, total: None) -> None:
     """Pack the images of a set that has no manifest yet, and write the manifest.
 
     Args:
         manifest (Manifest): Of the images, in ``manifest.root``; json or sealed metadata is there.
         key (Key, optional): To sign it with.
+        progress (Callable): Called with the images that are in a shard and their total.
 
     Raises:
         ManifestError: An image is neither its file nor in its shard as it was sealed.
@@ -40,10 +42,16 @@ def move_into_shards(manifest: Manifest, key: Key | None) -> None:
     if (root / SHARDS).is_symlink():  # files would be written and removed somewhere else
         raise ValueError(f'{root / SHARDS} is a link: remove it')
 
+    done, total = 0, len(manifest.images)
+    progress(done, total)
+
     def read(image: SealedImage, place: Place) -> bytes:
+        nonlocal done
         for content in _copies(root, image, place):
             try:
                 manifest.check_content(image, content)
+                done += 1
+                progress(done, total)
                 return content
             except ManifestError:
                 continue
@@ -51,7 +59,7 @@ def move_into_shards(manifest: Manifest, key: Key | None) -> None:
                             f'{root / SHARDS}, and --resume seals again what is missing')
 
     packed = write_shards(manifest, root, SHARD_BYTES, read,
-                          lambda files, done: _remove(root, files))
+                          lambda files, _: _remove(root, files))
     shards = [shard_file(i) for i in range(len(packed['shards']))]
     for path in (root / SHARDS).iterdir():  # of a run that was killed, and skipped fewer images
         if f'{SHARDS}/{path.name}' not in shards:

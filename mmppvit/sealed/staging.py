@@ -12,18 +12,20 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from mmppvit.encryption import Key
 from mmppvit.sealed.entries import ManifestError
 from mmppvit.sealed.image_files import is_safe_name, path_within
-from mmppvit.sealed.journal import WORK
+from mmppvit.sealed.journal import END_LOCK, WORK, locked
 from mmppvit.sealed.json_numbers import parse_json
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, SEALED_METADATA, Manifest
 from mmppvit.utils.atomic import replace_file, sync_files, sync_folder, write_atomic
 from mmppvit.utils.regular_files import read_regular
 
-__all__ = ['NEXT', 'commit', 'is_committed', 'place_of', 'put_in_place', 'remove_leftovers']
+__all__ = ['NEXT', 'commit', 'is_committed', 'place_of', 'put_in_place', 'remove_leftovers',
+           'remove_unused']
 
 NEXT = f'{WORK}/next'
 _GONE = 'gone.json'  # beside the staged manifest: files that the new state has no more
@@ -164,9 +166,34 @@ def _remove(out: Path, files: Iterable[str], kept: Iterable[str]) -> None:
             folder = folder.parent
 
 
+def _remove_work(out: Path) -> None:
+    """Its lock last: until then no other run makes files there."""
+    work = out / WORK
+    if work.is_symlink() or not work.is_dir():
+        return
+    shutil.rmtree(out / NEXT, ignore_errors=True)
+    lock = out / END_LOCK
+    with suppress(OSError):
+        for path in (*(path for path in work.iterdir() if path != lock), lock):
+            path.unlink(missing_ok=True)
+        work.rmdir()
+
+
+def remove_unused(out: Path) -> None:
+    """What a run made that came too late: locks without a journal, which nobody holds."""
+    work = out / WORK
+    with suppress(FileNotFoundError, BlockingIOError), locked(out / END_LOCK), ExitStack() as held:
+        for path in work.iterdir():
+            if path.suffix != '.lock':
+                return
+            if path != out / END_LOCK:
+                held.enter_context(locked(path, wait=False))
+        _remove_work(out)
+
+
 def remove_leftovers(out: Path) -> None:
     """Journals, and temporary files of runs that were killed."""
-    shutil.rmtree(out / WORK, ignore_errors=True)
+    _remove_work(out)
     for folder, _, files in os.walk(out):
         for name in files:
             if name.startswith('.tmp-') and not Path(name).suffix:  # an image may be called so

@@ -4,7 +4,9 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,15 +16,15 @@ from mmppvit.sealed.clipping import Clipping
 from mmppvit.sealed.engines import ENGINES, Engine, make_order
 from mmppvit.sealed.entries import SealedImage, image_folder
 from mmppvit.sealed.job import SealJob, SealReport
-from mmppvit.sealed.journal import WORK, JournalIndex, locked
+from mmppvit.sealed.journal import END_LOCK, WORK, JournalIndex, locked
 from mmppvit.sealed.manifest import ANNOTATIONS, MANIFEST, Manifest
-from mmppvit.sealed.resume import Plan, kept_files, make_plan
-from mmppvit.sealed.seal_images import seal_image
+from mmppvit.sealed.resume import Plan, files_of_manifest, kept_files, make_plan
+from mmppvit.sealed.seal_images import Result, Task, seal_image
 from mmppvit.sealed.seal_to_shards import move_into_shards
 from mmppvit.sealed.sealed_metadata import seal_metadata
 from mmppvit.sealed.source_reader import SourceReader, input_remarks
 from mmppvit.sealed.sources import Annotations, forget_annotations
-from mmppvit.sealed.staging import commit, put_in_place, remove_leftovers
+from mmppvit.sealed.staging import commit, put_in_place, remove_leftovers, remove_unused
 from mmppvit.sealed.tar_shards import SHARDS
 from mmppvit.sealed.weakening import LookAlikes, joined_sets
 from mmppvit.utils.atomic import replace_file
@@ -30,11 +32,14 @@ from mmppvit.utils.printable import printable
 
 __all__ = ['seal_dataset']
 
+Progress = Callable[[int, int], None]
+
 
 def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
-                 progress: Callable[[int, int], None] = lambda done, total: None, *,
+                 progress: Progress = lambda done, total: None, *,
                  update: bool = False, remove: bool = False, engine: str = 'local',
-                 address: str | None = None, key_source: KeySource | None = None) -> SealReport:
+                 address: str | None = None, key_source: KeySource | None = None,
+                 packing: Progress = lambda done, total: None) -> SealReport:
     """Seal all images of ``job``'s shard; the last shard to finish writes the manifest.
 
     Args:
@@ -53,6 +58,8 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
             on this machine.
         key_source (KeySource, optional): Where workers of dask and ray find the job's key; by
             default in the file that it was read from.
+        packing (Callable): As ``progress``, for sealed files that move into tar shards; not called
+            where there are none.
 
     Raises:
         FileNotFoundError: There is no such folder or json.
@@ -61,32 +68,46 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
         ManifestError: A finished set that is to be resumed was not signed by the job's key.
     """
     run: Engine = ENGINES[engine](address)
-    plan = make_plan(job, resume, update, remove)
-    resume = resume or update
-    order = make_order(plan.job, resume, (plan.target, job.out), key_source)
-    job, sources, names = plan.job, plan.sources, plan.names
+    while True:
+        plan = make_plan(job, resume, update, remove)
+        report = _sealed(plan, resume or update, num_workers, progress, run, key_source, packing)
+        if report is not None:
+            return report
+        remove_unused(job.out)  # what this run has made in a set that another has finished
+
+
+def _sealed(plan: Plan, resume: bool, num_workers: int, progress: Progress, run: Engine,
+            key_source: KeySource | None, packing: Progress) -> SealReport | None:
+    """As `seal_dataset`; None if another run has finished the set meanwhile."""
+    order = make_order(plan.job, resume, (plan.target, plan.job.out), key_source)
+    job, sources = plan.job, plan.sources
     report = SealReport(warnings=joined_sets(job, sources),
                         remarks=input_remarks(job.img_dir, job.ann_file))
     forget_annotations()  # it is read again at the end, and not kept until then
     mine = range(job.shard[0], len(sources), job.shard[1])
     if plan.finished is not None and plan.finished.packed is not None:
-        return _check_packed(plan, report)
+        return _check_packed(plan, mine, report)
     if resume and _is_being_packed(plan):
-        report.kept = len(mine) * len(job.scales)
-        _assemble(plan, report)
+        own = _parts(plan)[job.shard[0]]
+        report.skipped = [(sources[i].name, own.problems[i]) for i in sorted(own.problems)]
+        report.kept = (len(mine) - len(report.skipped)) * len(job.scales)
+        _assemble(plan, report, packing)
         return report
     if plan.finished is not None and job.shard[1] > 1 and plan.finished.job in (plan.asked,
                                                                                 plan.old):
-        return _check_finished(plan, mine, report)
+        return _check_finished(plan, mine, report, lambda tasks: run(
+            replace(order, places=(job.out.absolute(), ), write=False), tasks, num_workers))
     problems = {}
     with plan.journal(job.shard[0]) as journal:
+        if plan.is_overtaken():
+            return None
         done: Mapping[int, list[SealedImage]] = kept_files(plan, mine) if resume else {}
-        if update:
+        if plan.update:
             _check_same_result(plan, done)
         report.kept = len(done) * len(job.scales)
         journal.start(done.items())
         progress(len(done), len(mine))
-        todo = ((i, sources[i], names[i]) for i in mine if i not in done)
+        todo = plan.tasks(i for i in mine if i not in done)
         looks, clipping = LookAlikes(job), Clipping(job.scheme)
         for count, result in enumerate(run(order, todo, num_workers), 1):
             journal.add(result.index, result.files, result.problem)
@@ -99,7 +120,7 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
             if result.problem is not None:
                 problems[result.index] = result.problem
             progress(len(done) + count, len(mine))
-        journal.finish(f'{image_folder(job.scales, scale)}/{names[i]}' for i in mine
+        journal.finish(f'{image_folder(job.scales, scale)}/{plan.names[i]}' for i in mine
                        if i not in problems for scale in range(len(job.scales)))
     if plan.absent:
         report.remarks.append(f'{len(plan.absent)} plain images are not there, e.g. '
@@ -107,20 +128,21 @@ def seal_dataset(job: SealJob, resume: bool = False, num_workers: int = 0,
     report.warnings += [*looks.warnings(), *clipping.warnings()]
     report.clipped = clipping.share
     report.skipped = [(sources[i].name, problems[i]) for i in sorted(problems)]
-    _assemble(plan, report)
+    _assemble(plan, report, packing)
     return report
 
 
-def _check_packed(plan: Plan, report: SealReport) -> SealReport:
+def _check_packed(plan: Plan, mine: range, report: SealReport) -> SealReport:
     """Of a finished set of shards: nothing is left to do, or nothing can be done."""
     remove_leftovers(plan.job.out)  # also where nothing else can be done: of a killed run
-    missing, skipped = plan.finished.missing_files(), plan.finished.skipped
-    if missing or skipped:
-        what = f'{missing[0]} is missing or of another length' if missing else \
-            f'{skipped[0][0]} was skipped ({skipped[0][1]})'
-        raise ValueError(f'{plan.job.out} is finished, and {printable(what)}: shards cannot be '
-                         'repaired, so restore it, or seal into another --out')
-    report.kept, report.complete = len(plan.finished.images), True
+    missing = plan.finished.missing_files()
+    if missing:
+        raise ValueError(f'{plan.job.out} is finished, and {printable(missing[0])} is missing or '
+                         'of another length: shards cannot be repaired, so restore it, or seal '
+                         'into another --out')
+    report.skipped = plan.skipped(mine)
+    report.kept = (len(mine) - len(report.skipped)) * len(plan.job.scales)
+    report.complete = True
     return report
 
 
@@ -134,13 +156,22 @@ def _is_being_packed(plan: Plan) -> bool:
             and all(part.covers() for part in _parts(plan)))
 
 
-def _check_finished(plan: Plan, mine: range, report: SealReport) -> SealReport:
+def _check_finished(plan: Plan, mine: range, report: SealReport,
+                    compare: Callable[[Iterator[Task]], Iterator[Result]]) -> SealReport:
     """Of one part of a finished set: nothing is left to do, or it has to be done in one."""
-    done = kept_files(plan, mine)
+    if plan.job.key is not None:
+        done: Collection[int] = kept_files(plan, mine)
+    else:
+        known = files_of_manifest(plan)
+        tasks = plan.tasks(i for i in mine if i in known)
+        done = [result.index for result in compare(tasks) if result.problem is None
+                and result.kept == len(result.files) and result.files == known[result.index]]
+    report.skipped = plan.skipped(mine)
     report.kept = len(done) * len(plan.job.scales)
-    if len(done) < len(mine):
-        raise ValueError(f'{plan.job.out} is finished, and {len(mine) - len(done)} images of shard '
-                         '{}/{} were skipped, have changed or cannot be checked: --resume without '
+    other = len(mine) - len(done) - len(report.skipped)
+    if other > 0:
+        raise ValueError(f'{plan.job.out} is finished, and {other} images of shard '
+                         '{}/{} have changed or cannot be checked: --resume without '
                          '--shard repairs them'.format(*plan.job.shard))
     report.complete = True
     return report
@@ -168,22 +199,33 @@ def _check_same_result(plan: Plan, done: Mapping[int, list[SealedImage]]) -> Non
 # --- the end -------------------------------------------------------------------------------------
 
 
-def _assemble(plan: Plan, report: SealReport) -> None:
+def _assemble(plan: Plan, report: SealReport, packing: Progress) -> None:
     """Write json and manifest if all shards are through; the same bytes whoever does it."""
     job = plan.job
     journal = plan.journal(job.shard[0])
     try:
-        with locked(job.out / WORK / 'end.lock'):  # two shards may get here at the same time
-            parts = _parts(plan)
+        # Two shards may get here at the same time, or one begins anew: who is at work does this.
+        with locked(job.out / END_LOCK), ExitStack() as held:
+            parts = _parts(plan) if _nobody_is_at_work(plan, held) else []
             # A line that was taken away from a journal must not take an image out of the set.
-            if all(part.covers() for part in parts):
-                _write_end(plan, report, parts)
+            if parts and all(part.covers() for part in parts):
+                _write_end(plan, report, parts, packing)
                 return
     except FileNotFoundError:
         if (job.out / WORK).is_dir():
             raise
         # Another shard has just done this.
     report.complete = (job.out / MANIFEST).exists() and not journal.path.exists()
+
+
+def _nobody_is_at_work(plan: Plan, held: ExitStack) -> bool:
+    """Whether ``held`` could take the locks of all parts."""
+    try:
+        for i in range(plan.job.shard[1]):
+            held.enter_context(plan.journal(i).alone())
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _parts(plan: Plan) -> list[JournalIndex]:
@@ -216,7 +258,8 @@ class _Images(Sequence):
             yield name if sealed else None
 
 
-def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex]) -> None:
+def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex], packing: Progress
+               ) -> None:
     job, sources = plan.job, plan.sources
     problems = {i: why for part in parts for i, why in part.problems.items()}
     images: Sequence[SealedImage] = _Images(parts, len(job.scales))
@@ -250,8 +293,7 @@ def _write_end(plan: Plan, report: SealReport, parts: list[JournalIndex]) -> Non
     # All that it lists is on the disk by now.
     if plan.finished is None:
         if job.container == 'wds':
-            move_into_shards(manifest, job.key)
-            report.skipped = [(sources[i].name, problems[i]) for i in sorted(problems)]
+            move_into_shards(manifest, job.key, packing)
         else:
             manifest.save(job.key)
         remove_leftovers(job.out)

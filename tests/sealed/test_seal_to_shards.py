@@ -47,8 +47,12 @@ def test_the_same_bytes_in_little_more_room(plain, whole, packed, key, tmp_path,
         remove(root, files)
 
     monkeypatch.setattr(seal_to_shards, '_remove', remove)
-    report = seal_dataset(_job(plain, tmp_path / 'sealed', key))
+    steps = {'seal': [], 'pack': []}
+    report = seal_dataset(_job(plain, tmp_path / 'sealed', key),
+                          progress=lambda *step: steps['seal'].append(step),
+                          packing=lambda *step: steps['pack'].append(step))
     assert (report.written, report.complete, report.skipped) == (16, True, [])
+    assert steps == {'seal': [(i, 8) for i in range(9)], 'pack': [(i, 16) for i in range(17)]}
     assert content_of(tmp_path / 'sealed') == content_of(packed)
     assert len(room) > 2
     assert max(room) < sum(image.bytes for image in Manifest.load(whole).images) + 3 * SHARD_BYTES
@@ -166,6 +170,9 @@ def test_the_command(plain, key, tmp_path, capsys):
                  str(tmp_path / 'set'), '--scheme', 'mix+shuffle', '--key-file', str(key.path),
                  '--container', 'wds']
     assert main(['seal', *arguments]) == 0
+    shown = capsys.readouterr().err
+    assert 'Sealing' in shown
+    assert 'Packing' in shown
     assert main(['verify', str(tmp_path / 'set'), '--key-file', str(key.path)]) == 0
     assert main(['seal', *arguments, '--resume']) == 0
     assert '0 files written, 8 kept' in capsys.readouterr().out

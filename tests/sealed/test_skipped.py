@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmppvit.cli.app import main
 from mmppvit.sealed import Manifest, seal_dataset, verify_sealed
 from tests.sealed.jobs import content_of, make_job
 
@@ -64,9 +65,8 @@ def test_mended_shards_are_complete_together(plain, tmp_path):
     assert [seal_dataset(job).complete for job in jobs] == [False, True]
     (tmp_path / name).rename(tmp_path / 'images' / name)
     before = content_of(tmp_path / 'out')
-    for job in jobs:
-        with pytest.raises(ValueError, match='--resume without --shard repairs them'):
-            seal_dataset(job, resume=True)
+    assert [dict(seal_dataset(job, resume=True).skipped) for job in jobs] == [
+        {name: 'there is no such file'}, {}]
     assert content_of(tmp_path / 'out') == before
     assert seal_dataset(replace(jobs[0], shard=(0, 1)), resume=True).complete
     assert len(Manifest.load(tmp_path / 'out').images) == 8
@@ -78,3 +78,35 @@ def test_nothing_but_bad_images(tmp_path):
     (tmp_path / 'images/a.jpg').touch()
     with pytest.raises(ValueError, match=r'no image could be sealed.*a\.jpg: it is empty'):
         seal_dataset(make_job(tmp_path, tmp_path / 'out', ann_file=None))
+
+
+@pytest.mark.parametrize(('options', 'with_key'), [
+    ([], True), ([], False), (['--seal-metadata'], True), (['--shard', '0/2'], True),
+    (['--shard', '0/2'], False)], ids=str)
+def test_the_exit_status_is_that_of_the_images(plain, key, tmp_path, capsys, options, with_key):
+    """Of both containers, at first and whenever it is resumed; other parts skipped nothing."""
+    shutil.copytree(plain, tmp_path, dirs_exist_ok=True)
+    name = '000000000001.png'
+    (tmp_path / 'images' / name).write_text('this is a text')
+    other = ['--shard', '1/2'] if '--shard' in options else None
+    for container in ('folder', 'wds'):
+        out = tmp_path / container
+        command = ['seal', '--img-dir', f'{tmp_path}/images', '--ann', f'{tmp_path}/ann.json',
+                   '--out', f'{out}', '--scheme', 'mix', '--container', container,
+                   *(['--key-file', f'{key.path}'] if with_key else []), *options]
+        assert main(command) == 1
+        if other:
+            assert main([*command[:-2], *other]) == 0
+        before = content_of(out)
+        for _ in range(2):
+            capsys.readouterr()
+            assert main([*command, '--resume']) == 1
+            said = capsys.readouterr().out
+            assert f'{3 if other else 7} kept from before, 1 images skipped' in said
+            assert f'skipped {name}: it is not an image' in said
+            assert ('seal into another --out' if container == 'wds' else
+                    '--resume without --shard' if other else 'and --resume.') in said
+        assert main([*command, '--resume', '--dry-run']) == 1
+        assert content_of(out) == before
+        if other:
+            assert main([*command[:-2], *other, '--resume']) == 0
