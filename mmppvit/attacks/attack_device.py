@@ -13,7 +13,7 @@ def device_kind(device: str) -> str:
     Raises:
         ValueError: ``device`` is neither of these nor 'cuda:' and a number.
     """
-    if not re.fullmatch(r'cpu|cuda(:\d+)?', device):
+    if not re.fullmatch(r'cpu|cuda(:(0|[1-9][0-9]*))?', device):
         raise ValueError(f'device must be cpu, cuda, or cuda:1 and so on, got {device!r}')
     return device.partition(':')[0]
 

@@ -67,7 +67,7 @@ def command(resume: bool, force: bool, device: str | None, **options) -> None:
 
     from mmppvit.cli.console import progress_bar
     from mmppvit.transfer.distill_run import DistillJob, distill
-    job = DistillJob(**options, device=device or get_device())
+    job = DistillJob(**options, device=get_device() if device is None else device)
 
     def show(epoch: int, held_out: float, train: float | None) -> None:
         text = '' if train is None else f', training {train:.4f}'

@@ -100,10 +100,10 @@ class DistillJob:
         if self.lr is not None and not 0 < self.lr < float('inf'):
             raise ValueError(f'--lr {self.lr} is not a number above 0')
         try:
-            torch.empty(0, device=self.device)
-        except (AssertionError, RuntimeError) as error:
+            torch.ones(1, device=self.device).item()  # there are devices that hold nothing
+        except (AssertionError, ImportError, RuntimeError) as error:
             raise ValueError(f'--device {self.device} is not here, choose cpu: '
-                             f'{str(error).splitlines()[0]}') from None
+                             f'{str(error).partition(chr(10))[0]}') from None
 
     @property
     def checkpoint(self) -> Path:

@@ -145,7 +145,8 @@ def test_settings_out_of_range(name, value):
         AttackSettings('sealed', 'plain', **{name: value})
 
 
-@pytest.mark.parametrize('name', ['gpu', 'cuda:', 'cuda:-1', 'CUDA', 'cuda:0\n', ''])
+@pytest.mark.parametrize('name', [
+    'gpu', 'meta', 'cuda:', 'cuda:-1', 'cuda:01', 'cuda:\u0661', 'CUDA', 'cuda:0\n', ''])
 def test_no_device(name):
     with pytest.raises(ValueError, match='device must be cpu, cuda, or cuda:1'):
         AttackSettings('sealed', 'plain', device=name)

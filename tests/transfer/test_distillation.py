@@ -243,7 +243,7 @@ def test_on_another_device_it_is_the_same(photographs):
     assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 
-def test_a_device_that_is_not_there(photographs, teacher, tmp_path):
-    for device in ('gpu', 'cuda:99'):
-        with pytest.raises(ValueError, match=f'--device {device} is not here, choose cpu'):
-            _job(photographs, teacher, tmp_path, device=device)
+@pytest.mark.parametrize('device', ['gpu', 'cuda:99', 'CUDA', 'cuda:', 'hpu', 'meta', ''])
+def test_a_device_that_is_not_there(photographs, teacher, tmp_path, device):
+    with pytest.raises(ValueError, match=f'--device {device} is not here, choose cpu: .+$'):
+        _job(photographs, teacher, tmp_path, device=device)
