@@ -36,9 +36,9 @@ CASES = {
     'itn of shuffled images': (SHUFFLED, InverseNetwork, dict(width=8, max_steps=3, crop=32)),
     'thumbnail-learned': (MIXED, LearnedThumbnail, dict(max_steps=3)),
     'diffusion': (MIXED, DiffusionAttacker, dict(
-        width=8, depth=1, batch=16, max_steps=2, window=32, stock=4, draw_steps=2)),
+        width=8, depth=1, batch=2, max_steps=2, window=32, stock=4, draw_steps=2)),
     'diffusion of smaller images': (make_scheme('downsample'), DiffusionAttacker, dict(
-        width=8, depth=1, batch=16, max_steps=2, window=32, draw_steps=2)),
+        width=8, depth=1, batch=2, max_steps=2, window=32, draw_steps=2)),
     'gan': (MIXED, AdversarialReconstruction, dict(width=8, max_steps=3, crop=32)),
     'fr': (MIXED, FeatureReconstruction, {}),
     'fr of blurred images': (Blurred(grid=1), FeatureReconstruction, {}),
