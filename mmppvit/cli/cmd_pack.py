@@ -29,7 +29,7 @@ def command(sealed: Path, out: Path, shard_size: int, key_source) -> None:
     """
     from mmppvit.cli.console import progress_bar
     from mmppvit.sealed import Manifest, pack_dataset
-    manifest = Manifest.load(sealed)
+    manifest = Manifest.load(sealed, in_pieces=True)
     key = key_source.load() if manifest.key is not None or key_source.is_given else None
     with progress_bar('Packing') as progress:
         packed = pack_dataset(manifest, key, out, shard_size * 2**20, progress)

@@ -8,6 +8,7 @@ of a hash tree over the entries in place of the entries.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import tempfile
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from mmppvit.annotations.json_stream import PackedItems, read_lists
 from mmppvit.encryption import DERIVATIONS, Scheme, read_scheme
 from mmppvit.sealed.entries import (
     MAX_SIDE,
@@ -28,12 +30,14 @@ from mmppvit.sealed.entries import (
 )
 from mmppvit.sealed.entry_files import EntryFile
 from mmppvit.sealed.json_numbers import parse_json
-from mmppvit.utils.regular_files import read_regular
+from mmppvit.sealed.listed_images import ListedImages
+from mmppvit.utils.regular_files import open_regular, read_regular
+from mmppvit.utils.remote_files import RemotePath
 
 __all__ = ['ANNOTATIONS', 'FORMATS', 'MANIFEST', 'PACKED_VERSION', 'PADDINGS',
            'SEALED_METADATA', 'VERSION',
            'canonical', 'canonical_parts', 'check_label', 'dump', 'parse', 'parse_json',
-           'read_json', 'spooled', 'text_parts']
+           'read_in_pieces', 'read_json', 'spooled', 'text_parts']
 
 FORMAT = 'mmppvit sealed data set'
 VERSION, PACKED_VERSION, VERSIONS = 4, 5, (1, 2, 3, 4, 5)
@@ -66,6 +70,24 @@ def read_json(path: Path) -> object:
         raise ManifestError(f'{path} cannot be read: {err.strerror}') from None
     except (ValueError, RecursionError) as err:
         raise ManifestError(f'{path} is not JSON: {err}') from None
+
+
+def read_in_pieces(path: Path | RemotePath) -> dict[str, object]:
+    """As `read_json`, with the list of images as :class:`PackedItems`.
+
+    Raises:
+        ManifestError: As of `read_json`.
+    """
+    try:
+        with io.BytesIO(path.read(_MAX_JSON)) if isinstance(path, RemotePath) else \
+                open_regular(path) as file:
+            data = read_lists(file, ('pictures', ))
+        images = {name: value for name, value in data.items() if isinstance(value, PackedItems)}
+        rest = {name: value for name, value in data.items() if name not in images}
+        return parse_json(json.dumps(rest).encode()) | images  # whose numbers are finite
+    except (OSError, ValueError, RecursionError) as err:
+        read_json(path)  # says what is wrong, as far as it sees it
+        raise ManifestError(f'{path} is not the manifest of a sealed data set: {err}') from None
 
 
 def dump(manifest) -> dict:
@@ -130,8 +152,43 @@ def text_parts(manifest, data: dict, entries: Iterable[bytes]) -> Iterator[bytes
     yield b'\n ]\n}\n'
 
 
-def parse(data: object, root: Path) -> tuple[dict, bytes, object]:
+class CanonicalPieces:
+    """`canonical` of what `read_in_pieces` gives, in pieces, each time anew.
+
+    Args:
+        data (dict): What it gives.
+
+    Attributes:
+        length (int): Bytes of all pieces.
+        digest (str): SHA-256 of them.
+    """
+
+    def __init__(self, data: dict) -> None:
+        self._data, self.length = data, 0
+        digest = hashlib.sha256()
+        for piece in self:
+            digest.update(piece)
+            self.length += len(piece)
+        self.digest = digest.hexdigest()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for count, (name, value) in enumerate(sorted(self._data.items())):
+            yield (b',' if count else b'{') + canonical(name) + b':'
+            if not isinstance(value, PackedItems):
+                yield canonical(value)
+                continue
+            for number, item in enumerate(value):
+                yield (b',' if number else b'[') + canonical(item)
+            yield b']' if len(value) else b'[]'
+        yield b'}'
+
+
+def parse(data: object, root: Path) -> tuple[dict, bytes | CanonicalPieces, object]:
     """Fields of a :class:`Manifest`, what was signed, and the signature.
+
+    Args:
+        data (object): Of `read_json`; or of `read_in_pieces`, then what was signed comes in pieces.
+        root (Path): Folder of the data set.
 
     Raises:
         ManifestError: It is not the manifest of a sealed data set, of another version, edited, or
@@ -143,8 +200,13 @@ def parse(data: object, root: Path) -> tuple[dict, bytes, object]:
         raise ManifestError(f'{root / MANIFEST} is of version {data.get("version")!r:.40}, this '
                             f'mmppvit reads {VERSIONS}: update mmppvit')
     digest, signature = data.pop('digest', None), data.pop('signature', None)
-    content = canonical(data)
-    if digest != hashlib.sha256(content).hexdigest():
+    if any(isinstance(value, PackedItems) for value in data.values()):
+        content = CanonicalPieces(dict(data))
+        found = content.digest
+    else:
+        content = canonical(data)
+        found = hashlib.sha256(content).hexdigest()
+    if digest != found:
         raise ManifestError(f'{root / MANIFEST} was edited or damaged after sealing: its digest '
                             'does not fit. Restore it, rebuild it (repair), or seal again')
     return _parse_fields(data, root), content, signature
@@ -173,8 +235,12 @@ def _parse_fields(data: dict, root: Path) -> dict:
     if version == PACKED_VERSION:
         data['images'] = _parse_packed(data, root, hidden)
         return data
-    data['images'] = [parse_entry(item, scheme, scales, version, hidden)
-                      for item in data.pop('pictures')]
+    pictures = data.pop('pictures')
+    if isinstance(pictures, PackedItems):
+        data['images'] = ListedImages(pictures, partial(
+            parse_entry, scheme=scheme, scales=scales, version=version, public=hidden))
+        return data
+    data['images'] = [parse_entry(item, scheme, scales, version, hidden) for item in pictures]
     expect(len({image.file for image in data['images']}) == len(data['images']),
            'a file is listed twice')
     return data

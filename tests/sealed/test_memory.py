@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from mmppvit.annotations import json_stream
+from mmppvit.cli.app import main
 from mmppvit.encryption import Key, Scheme
 from mmppvit.sealed import Manifest, SealedImage, seal_dataset
 from mmppvit.sealed.journal import Journal, JournalIndex
@@ -125,3 +127,20 @@ def test_look_alikes_are_forgotten(tmp_path):
 
     assert _growth(look) < 50
     assert 'pairs of images are near-duplicates, e.g. 0.jpg and 1.jpg' in look(60).warnings()[0]
+
+
+def test_packing_does_not_hold_the_manifest(tmp_path, key, monkeypatch):
+    def pack(count: int) -> None:
+        root = tmp_path / f'{count}'
+        if not root.exists():
+            Manifest(root, Scheme('mix+shuffle'), 'png', [None], '0' * 64, images=Images(count),
+                     key=dict(fingerprint=key.fingerprint, derivation=1), counter=1,
+                     padding='fit').save(key)
+            tracemalloc.reset_peak()
+        shutil.rmtree(tmp_path / 'out', ignore_errors=True)
+        assert not main(['pack', str(root), '--out', str(tmp_path / 'out'), '--key-file',
+                         str(key.path)])
+
+    monkeypatch.setattr(json_stream, '_BLOCK', 32)
+    monkeypatch.setattr(Manifest, 'read', lambda self, image: bytes(image.bytes))
+    assert _growth(pack, 64, 256) < 900

@@ -29,7 +29,7 @@ from tests.sealed.jobs import content_of, make_job
 @pytest.fixture(scope='module')
 def packed(whole, key, tmp_path_factory):
     out = tmp_path_factory.mktemp('packed') / 'set'
-    pack_dataset(Manifest.load(whole), key, out, 10_000)
+    pack_dataset(Manifest.load(whole, in_pieces=True), key, out, 10_000)
     return out
 
 
@@ -47,6 +47,16 @@ def test_the_same_images_from_a_few_files(packed, whole, key):
     assert check_sealed(packed, key).problems == []
     assert check_sealed(packed, key, subset='1/2').problems == []
     assert 'images/none.png' not in after.by_file
+
+
+def test_images_in_pieces(whole):
+    images = Manifest.load(whole, in_pieces=True).images
+    expected = Manifest.load(whole).images
+    assert (len(images), list(images)) == (len(expected), expected)
+    assert (images[0], images[-1]) == (expected[0], expected[-1])
+    assert images[9:2:-3] == expected[9:2:-3]
+    with pytest.raises(IndexError):
+        images[len(expected)]
 
 
 def test_tar_reads_it(packed, whole):
