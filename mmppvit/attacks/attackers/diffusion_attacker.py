@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812, as everywhere
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mmppvit.attacks.attackers.feature_reconstruction import FeatureReconstruction
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
-from mmppvit.attacks.networks.diffusion import LEVELS, Denoiser, sample
+from mmppvit.attacks.networks.diffusion import LEVELS, NOTHING, Denoiser, sample
 from mmppvit.attacks.networks.initial_image import InitialImage
 from mmppvit.attacks.networks.restoration import KnownMixing, to_image, to_tensor
 from mmppvit.attacks.networks.training import (
@@ -30,7 +31,7 @@ __all__ = ['DiffusionAttacker']
 
 _Triple = tuple[Tensor, Tensor, Tensor]  # encrypted, start and plain, (B, 3, ., .) each
 _ROUGHER = 1.05  # than photographs may be what is drawn
-_CHECKED = (.05, .2, .7, 3.)  # noise levels of the error
+_CHECKED = (.05, .2, .7, 3., NOTHING)  # noise levels of the error
 
 
 class DiffusionAttacker(Attacker):
@@ -142,8 +143,9 @@ class DiffusionAttacker(Attacker):
     def _loss(net: Denoiser, drawn: _Triple) -> Tensor:
         encrypted, start, plain = drawn
         start, spread, condition = net.prepare(encrypted, start)
-        # Levels where most of an image is decided are seen most often.
+        # Levels where most of an image is decided are seen most often, and the mean, to begin with.
         levels = (1.4 * torch.randn(len(plain), device=plain.device) - .7).exp()
+        levels[torch.rand(len(plain), device=plain.device) < .1] = NOTHING
         return net.loss(net.to_draw(plain - start, spread), condition, levels,
                         torch.randn_like(plain))
 
@@ -174,7 +176,10 @@ class DiffusionAttacker(Attacker):
             found = sample(self._net, condition, min(self.draw_steps, 10), lambda: _noise(
                 generator, start.shape, start.device), level)
             drawn = (start + self._net.drawn(found, spread)).clamp(-.5, .5)
-            if _roughness(drawn) <= _ROUGHER * _roughness(plain):
+            # Of pixels, and of patches, as centering leaves the colors of whole patches open.
+            if all(_roughness(F.avg_pool2d(drawn, size))
+                   <= _ROUGHER * _roughness(F.avg_pool2d(plain, size))
+                   for size in (1, self.scheme.patch_size) if size < plain.shape[-1]):
                 return level
         return LEVELS[-1]
 

@@ -17,10 +17,12 @@ from mmppvit.attacks.networks.restoration import (
 )
 from mmppvit.encryption import Scheme
 
-__all__ = ['LEVELS', 'Denoiser', 'DenoisingUNet', 'KnownDownsampling', 'known_map', 'sample']
+__all__ = ['LEVELS', 'NOTHING', 'Denoiser', 'DenoisingUNet', 'KnownDownsampling', 'known_map',
+           'sample']
 
 _DEVIATION = .5  # of what is drawn, in the units of the denoiser
 _LEAST = 1 / 255  # of contrasts and spreads, in those of images
+NOTHING = 100.  # the level at which noise is all there is: what is found is the mean
 LEVELS = (5., 2.5, 1.2, .6, .3, .15)  # that a sampler can begin with
 _SMALLEST = .05
 _MOST = 30.  # weight of an error in the loss
@@ -274,8 +276,8 @@ def sample(denoiser: Denoiser, condition: Tensor, steps: int, noise: Callable[[]
     Returns:
         Tensor: (B, 3, H, W), see :meth:`Denoiser.drawn`.
     """
-    alone = LEVELS[0] * denoiser.open(noise())
-    mean = denoiser(alone, alone.new_full((len(alone), ), LEVELS[0]), condition)
+    alone = NOTHING * denoiser.open(noise())
+    mean = denoiser(alone, alone.new_full((len(alone), ), NOTHING), condition)
     ramp = torch.linspace(largest**(1 / 7), _SMALLEST**(1 / 7), steps, device='cpu')
     levels = [*(ramp**7).tolist(), 0.]
     x, before, last_ratio = mean + levels[0] * denoiser.open(noise()), None, 1.
