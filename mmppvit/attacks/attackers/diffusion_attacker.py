@@ -30,7 +30,6 @@ from mmppvit.encryption import Scheme
 __all__ = ['DiffusionAttacker']
 
 _Triple = tuple[Tensor, Tensor, Tensor]  # encrypted, start and plain, (B, 3, ., .) each
-_ROUGHER = 1.05  # than photographs may be what is drawn
 _CHECKED = (.05, .2, .7, 3., NOTHING)  # noise levels of the error
 
 
@@ -47,7 +46,7 @@ class DiffusionAttacker(Attacker):
     encrypts to the given image but for rounding; elsewhere, of several draws that is taken which
     does so best when it is encrypted again.
 
-    Draws begin with as much noise as leaves them no rougher than photographs: after few steps of
+    Draws begin with as much noise as makes them rough where photographs are: after few steps of
     learning with little, so that they are near the mean.
 
     A draw is no average: its PSNR is lower than that of the mean by about 3 dB where both know the
@@ -165,23 +164,20 @@ class DiffusionAttacker(Attacker):
 
     @torch.no_grad()
     def _choose_level(self, checked: _Triple) -> float:
-        """The highest to begin draws with that makes them no rougher than photographs.
+        """Where to begin draws, so that they are rough where photographs are, and nowhere else.
 
-        After few steps of learning, noise is left in what is drawn from much of it.
+        The mean lacks detail; after few steps of learning, draws from much noise keep some of it.
         """
-        encrypted, plain = checked[0][:self.batch], checked[2][:self.batch]
-        start, spread, condition = self._net.prepare(encrypted, checked[1][:self.batch])
-        generator = torch.Generator('cpu').manual_seed(self.seed)
-        for level in LEVELS[:-1]:
+        encrypted, start, plain = (part[:self.batch] for part in checked)
+        start, spread, condition = self._net.prepare(encrypted, start)
+        errors = []
+        for level in LEVELS:
+            generator = torch.Generator('cpu').manual_seed(self.seed)
             found = sample(self._net, condition, min(self.draw_steps, 10), lambda: _noise(
-                generator, start.shape, start.device), level)
+                generator, start.shape, start.device), level)  # noqa: B023, called here
             drawn = (start + self._net.drawn(found, spread)).clamp(-.5, .5)
-            # Of pixels, and of patches, as centering leaves the colors of whole patches open.
-            if all(_roughness(F.avg_pool2d(drawn, size))
-                   <= _ROUGHER * _roughness(F.avg_pool2d(plain, size))
-                   for size in (1, self.scheme.patch_size) if size < plain.shape[-1]):
-                return level
-        return LEVELS[-1]
+            errors.append(F.l1_loss(_roughness(drawn), _roughness(plain)).item())
+        return LEVELS[int(np.argmin(errors))]
 
     def reconstruct(self, encrypted: np.ndarray) -> Reconstruction:
         if self._net.known is not None:
@@ -224,9 +220,10 @@ def _follow(average: nn.Module, net: nn.Module, step: int) -> None:
     get_ema_multi_avg_fn(keep)([*average.parameters()], [*net.parameters()], None)
 
 
-def _roughness(img: Tensor) -> float:
-    """Mean difference of neighboring pixels, (B, C, H, W)."""
-    return float((img.diff(dim=2).abs().mean() + img.diff(dim=3).abs().mean()).item())
+def _roughness(img: Tensor) -> Tensor:
+    """Mean difference of neighboring pixels within areas of 8 pixels a side."""
+    down, right = img.diff(dim=2).abs()[..., :-1], img.diff(dim=3).abs()[..., :-1, :]
+    return F.avg_pool2d(down + right, 8, ceil_mode=True)
 
 
 def _noise(generator: torch.Generator, shape: Sequence[int], device: torch.device) -> Tensor:
