@@ -30,6 +30,16 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)  # one worker a core
 
 
+# Each has a test of half a minute or more: as the last one it would keep one worker while the other
+# has nothing left.
+LONG = ('tests/two_party/test_kills.py', 'tests/two_party/test_parallel.py',
+        'tests/tools/test_train.py', 'tests/test_contributing.py')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 def pytest_collection_finish() -> None:
     """The tests themselves are no garbage either, see ``tests.quick_configs``."""
     gc.freeze()
