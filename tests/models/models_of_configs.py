@@ -27,7 +27,7 @@ from tests.models.tiny_detectors import (
     orders,
 )
 
-__all__ = ['MODELS_OF_CONFIGS', 'data_of', 'numbers_of', 'step']
+__all__ = ['MODELS_OF_CONFIGS', 'check_mixed_precision', 'data_of', 'numbers_of', 'step']
 
 PROTECTION = dict(protector=dict(type='ProtectionUNet', arch=(4, 8)),
                   perceptual=dict(type='RandomFeatureDistance', channels=(4, 4)))
@@ -116,3 +116,20 @@ def numbers_of(found) -> list[torch.Tensor]:
         [sample] if isinstance(sample, torch.Tensor) else
         sample.pred_instances.values() if hasattr(sample, 'pred_instances') else [])
         if isinstance(value, torch.Tensor)]
+
+
+def check_mixed_precision(name: str, device: str, dtype: torch.dtype) -> None:
+    """Losses, gradients and results are finite, and gradients of float32, as optimizers need."""
+    torch.manual_seed(3)
+    model, data = MODELS_OF_CONFIGS[name]().to(device), data_of(name)
+    with torch.autocast(device, dtype):
+        data = model.data_preprocessor(data, training=True)
+        losses = {key: value for key, value in model(**data, mode='loss').items() if 'loss' in key}
+        parts = [part for value in losses.values() for part in (
+            value if isinstance(value, (list, tuple)) else [value])]
+        with torch.no_grad():
+            found = numbers_of(model.eval()(**data, mode='predict'))
+    sum(part.sum() for part in parts).backward()
+    grads = [param.grad for param in model.parameters() if param.grad is not None]
+    assert {grad.dtype for grad in grads} == {torch.float32}
+    assert all(value.isfinite().all() for value in (*parts, *grads, *found))

@@ -6,7 +6,13 @@ import copy
 import pytest
 import torch
 
-from tests.models.models_of_configs import MODELS_OF_CONFIGS, data_of, numbers_of, step
+from tests.models.models_of_configs import (
+    MODELS_OF_CONFIGS,
+    check_mixed_precision,
+    data_of,
+    numbers_of,
+    step,
+)
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU here')
 
@@ -36,17 +42,4 @@ def test_the_numbers_are_those_of_the_cpu(name):
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize('name', MODELS_OF_CONFIGS)
 def test_mixed_precision(name, dtype):
-    """Losses and gradients are finite, and gradients of float32, as optimizers need."""
-    torch.manual_seed(3)
-    model, data = MODELS_OF_CONFIGS[name]().cuda(), data_of(name)
-    with torch.autocast('cuda', dtype):
-        data = model.data_preprocessor(data, training=True)
-        losses = {key: value for key, value in model(**data, mode='loss').items() if 'loss' in key}
-        parts = [part for value in losses.values() for part in (
-            value if isinstance(value, (list, tuple)) else [value])]
-        with torch.no_grad():
-            found = numbers_of(model.eval()(**data, mode='predict'))
-    sum(part.sum() for part in parts).backward()
-    grads = [param.grad for param in model.parameters() if param.grad is not None]
-    assert {grad.dtype for grad in grads} == {torch.float32}
-    assert all(value.isfinite().all() for value in (*parts, *grads, *found))
+    check_mixed_precision(name, 'cuda', dtype)

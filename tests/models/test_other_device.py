@@ -6,7 +6,13 @@ import copy
 import pytest
 import torch
 
-from tests.models.models_of_configs import MODELS_OF_CONFIGS, data_of, numbers_of, step
+from tests.models.models_of_configs import (
+    MODELS_OF_CONFIGS,
+    check_mixed_precision,
+    data_of,
+    numbers_of,
+    step,
+)
 from tests.models.other_device import OTHER, MixedDevicesError, other_device
 
 if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 13):
@@ -36,20 +42,7 @@ def test_nothing_is_made_on_another_device(name):
         'ATSS', 'DETR', 'PEYOLOS', 'TimmClassifier', 'ProtectedClassifier')),
     ('PEYOLOS', torch.float16), ('TimmClassifier', torch.float16)], ids=str)
 def test_autocast(name, dtype):
-    """Losses, gradients and results are finite, and gradients of float32, as optimizers need."""
-    torch.manual_seed(3)
-    model, data = MODELS_OF_CONFIGS[name](), data_of(name)
-    with torch.autocast('cpu', dtype):
-        data = model.data_preprocessor(data, training=True)
-        losses = {key: value for key, value in model(**data, mode='loss').items() if 'loss' in key}
-        parts = [part for value in losses.values() for part in (
-            value if isinstance(value, (list, tuple)) else [value])]
-        with torch.no_grad():
-            found = numbers_of(model.eval()(**data, mode='predict'))
-    sum(part.sum() for part in parts).backward()
-    grads = [param.grad for param in model.parameters() if param.grad is not None]
-    assert {grad.dtype for grad in grads} == {torch.float32}
-    assert all(value.isfinite().all() for value in (*parts, *grads, *found))
+    check_mixed_precision(name, 'cpu', dtype)
 
 
 def test_the_other_device_refuses_to_mix():
