@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812, as everywhere
-from scipy.optimize import linear_sum_assignment
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from mmppvit.attacks.attackers.interface import Attacker, Budget, Pair, Reconstruction
 from mmppvit.attacks.networks.default_device import on_device
 from mmppvit.attacks.networks.initial_image import InitialImage
+from mmppvit.attacks.networks.likely_order import assign_likeliest
 from mmppvit.attacks.networks.place_bins import log_places, shares_of_bins
 from mmppvit.attacks.networks.restoration import (
     KnownMixing,
@@ -33,6 +33,8 @@ from mmppvit.encryption import Scheme, unshuffle_patches
 __all__ = ['PatchNetwork', 'PositionNetwork', 'ViTAttacker', 'assign_places']
 
 _IMAGES_FOR_START = 16
+_MOST_PATCHES = 1024  # of an image at a time: attention takes their square, assignment their cube
+_MOST_ORDERED = 64  # larger images that are put in order to learn from
 
 
 def _tokens(imgs: Tensor, side: int) -> Tensor:
@@ -62,9 +64,13 @@ class PositionNetwork(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, 2 * bins)
 
-    def forward(self, imgs: Tensor) -> Tensor:
-        """(B, 3, h, w) -> log-probabilities (B, N, 2, bins) of rows and columns."""
-        scores = self._scores(_tokens(imgs, self.side))
+    def forward(self, imgs: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """(B, 3, h, w) -> log-probabilities (B, N, 2, bins) of rows and columns.
+
+        ``chosen``, int64 (N, ): these patches alone, which then are all that the others see.
+        """
+        tokens = _tokens(imgs, self.side)
+        scores = self._scores(tokens if chosen is None else tokens[:, chosen])
         return scores.unflatten(-1, (2, self.bins)).log_softmax(-1)
 
     @in_bfloat16
@@ -80,6 +86,8 @@ def assign_places(scores: np.ndarray, rows: int, cols: int, row_shares: np.ndarr
                   col_shares: np.ndarray) -> np.ndarray:
     """The permutation of the greatest sum of log-probabilities.
 
+    Of more than 1,024 patches not quite, see :func:`.likely_order.assign_likeliest`.
+
     Args:
         scores (ndarray): (N, 2, bins) log-probabilities, N = rows * cols.
         rows, cols (int): Of the image.
@@ -90,7 +98,7 @@ def assign_places(scores: np.ndarray, rows: int, cols: int, row_shares: np.ndarr
     """
     total = ((scores[:, 0] @ row_shares.T)[:, :, None]
              + (scores[:, 1] @ col_shares.T)[:, None]).reshape(len(scores), rows * cols)
-    return linear_sum_assignment(total, maximize=True)[1].astype(np.int64)
+    return assign_likeliest(total, _MOST_PATCHES)
 
 
 class PatchNetwork(nn.Module):
@@ -186,18 +194,22 @@ class ViTAttacker(Attacker):
             chosen = sampler.rng.integers(len(learn), size=4)
             # One after the other, as their sizes differ.
             return torch.stack([
-                self._misplaced(sampler.whole(learn[k])) for k in chosen]).mean()
+                self._misplaced(sampler.whole(learn[k]), sampler.rng) for k in chosen]).mean()
 
         def validate() -> float:
-            return float(np.mean([self._misplaced(pair).item() for pair in held]))
+            rng = np.random.default_rng(self.seed)
+            return float(np.mean([self._misplaced(pair, rng).item() for pair in held]))
 
         self.error = train(self._places, loss, validate, budget, self.max_steps, lr=5e-4)
 
-    def _misplaced(self, pair: Pair) -> Tensor:
-        """Cross-entropy of rows and columns."""
+    def _misplaced(self, pair: Pair, rng: np.random.Generator) -> Tensor:
+        """Cross-entropy of rows and columns, of a part of the patches where there are many."""
         rows, cols = (extent // self.scheme.side for extent in pair.encrypted.shape[:2])
-        order = on_device(pair.order)
-        row, col = log_places(self._places(to_tensor(pair.encrypted))[0], (rows, cols))
+        order, chosen = on_device(pair.order), None
+        if len(order) > _MOST_PATCHES:
+            chosen = on_device(rng.choice(len(order), _MOST_PATCHES, replace=False))
+            order = order[chosen]
+        row, col = log_places(self._places(to_tensor(pair.encrypted), chosen)[0], (rows, cols))
         return (F.cross_entropy(row, order // cols) + F.cross_entropy(col, order % cols)) / 2
 
     def _fit_pixels(self, learn: list[Pair], held: list[Pair], budget: Budget) -> None:
@@ -207,22 +219,36 @@ class ViTAttacker(Attacker):
         size = self.scheme.patch_size
         patches = min([8, *(min(p.plain.shape[:2]) // size - 1 for p in learn)])
         patches = max(patches, 1)
-        # To put a large image in order takes seconds, and the initial image needs few.
-        self._starter.fit(self._put_in_order(learn[:_IMAGES_FOR_START]))
+        large = not in_order and any(
+            len(pair.order) > _MOST_PATCHES for pair in (*learn, *held))
+        stock = self._make_stock(sampler, part_of(budget, 1 / 3)) if large else []
+        self._starter.fit(stock[:_IMAGES_FOR_START]
+                          or self._put_in_order(learn[:_IMAGES_FOR_START]))
+        held = self._put_in_order(held[:1] if stock else held)
 
         def loss() -> Tensor:
             if in_order:
-                crops = sampler.crops(8, patches * size)
-            else:
-                whole = [sampler.whole(learn[int(sampler.rng.integers(len(learn)))])
-                         for _ in range(4)]
-                crops = [sampler.cut(pair, patches) for pair in self._put_in_order(whole)
-                         for _ in range(2)]
-            return self._difference(crops)
+                return self._difference(sampler.crops(8, patches * size))
+            return self._difference([sampler.cut(pair, patches)
+                                     for pair in self._draw(sampler, stock) for _ in range(2)])
 
-        held = self._put_in_order(held)
         self.error = train(self._pixels, loss, lambda: float(np.mean(
             [self._difference([pair]).item() for pair in held])), budget, self.max_steps)
+
+    def _make_stock(self, sampler: PairSampler, budget: Budget) -> list[Pair]:
+        """Images put in order, one at least: large ones take seconds each, too long for a step."""
+        learn, stock = sampler.pairs, []
+        while not stock or (not budget.exhausted and len(stock) < _MOST_ORDERED):
+            stock += self._put_in_order([sampler.whole(learn[len(stock) % len(learn)])])
+        return stock
+
+    def _draw(self, sampler: PairSampler, stock: Sequence[Pair]) -> list[Pair]:
+        """Four images put in order: of the stock, if there is one, or encrypted anew."""
+        if stock:
+            return [stock[int(sampler.rng.integers(len(stock)))] for _ in range(4)]
+        learn = sampler.pairs
+        return self._put_in_order([
+            sampler.whole(learn[int(sampler.rng.integers(len(learn)))]) for _ in range(4)])
 
     def _put_in_order(self, pairs: Sequence[Pair]) -> list[Pair]:
         return [Pair(pair.name, self._ordered(pair.encrypted)[0], pair.plain) for pair in pairs]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mmppvit.attacks import Budget, BudgetExceeded
+from mmppvit.attacks.attackers import vit_attacker
 from mmppvit.attacks.attackers.thumbnail import ThumbnailAttacker
 from mmppvit.attacks.attackers.vit_attacker import PositionNetwork, ViTAttacker, assign_places
 from mmppvit.encryption import Scheme
@@ -57,3 +58,21 @@ def test_no_time_no_transformer():
     scheme = Scheme('mix+shuffle')
     with pytest.raises(BudgetExceeded):
         ViTAttacker(scheme).fit(make_pairs(scheme, drawn_images(3, 32, 32)), Budget(1e-6))
+
+
+def test_large_images_are_learned_from_in_parts(monkeypatch):
+    """From 20 of 48 patches at a time, and from images that are put in order once."""
+    monkeypatch.setattr(vit_attacker, '_MOST_PATCHES', 20)
+    monkeypatch.setattr(vit_attacker, '_MOST_ORDERED', 3)
+    scheme = Scheme('mix+shuffle')
+    pairs, put = make_pairs(scheme, _maps(6)), []
+    attacker = ViTAttacker(scheme, max_steps=40, depth=1)
+    ordered, learned_from = attacker._ordered, set()
+    monkeypatch.setattr(attacker, '_ordered', lambda img: put.append(1) or ordered(img))
+    attacker._places.register_forward_hook(
+        lambda net, given, scores: learned_from.add((net.training, scores.shape[1])))
+    attacker.fit(pairs[1:], Budget())
+    assert len(put) == 4  # three to learn from, one to choose weights by
+    assert {count for training, count in learned_from if training} == {20}
+    found = attacker.reconstruct(pairs[0].encrypted)
+    assert np.mean(found.order == pairs[0].order) > .9

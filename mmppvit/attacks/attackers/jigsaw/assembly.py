@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from mmppvit.attacks.attackers.jigsaw.candidate_placement import place_candidates
 from mmppvit.attacks.attackers.jigsaw.candidates import CandidateMatrix
@@ -14,6 +13,7 @@ from mmppvit.attacks.attackers.jigsaw.refinement import (
     propagate,
     reassign,
 )
+from mmppvit.attacks.networks.likely_order import assign_likeliest
 
 __all__ = ['MOST_DENSE', 'assemble', 'assemble_in_cells']
 
@@ -124,7 +124,7 @@ def assemble_in_cells(scores: PairScores, odds: np.ndarray, shape: tuple[int, in
     if odds.shape != (count, count):
         raise ValueError(f'odds of shape {odds.shape} do not fit {shape[0]} x {shape[1]} patches')
     order = assemble(scores, shape, blank)
-    alone = linear_sum_assignment(odds, maximize=True)[1].reshape(shape)
+    alone = assign_likeliest(odds, MOST_DENSE).reshape(shape)
     layouts = [_refined(start, scores, odds) for start in (
         alone, _fitted(np.argsort(order).reshape(shape), scores, odds))]
     best = max(layouts, key=lambda one: layout_score(one, scores, odds))
