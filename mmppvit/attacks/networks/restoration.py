@@ -11,12 +11,14 @@ import torch.nn.functional as F  # noqa: N812, as everywhere
 from torch import Tensor, nn
 
 from mmppvit.attacks.networks.default_device import on_device
-from mmppvit.encryption import Scheme
+from mmppvit.encryption import MIDDLE_LEVEL, Scheme
 from mmppvit.utils.cpu_features import has_fast_bfloat16
 from mmppvit.utils.ssim import ssim
 
 __all__ = ['KnownMixing', 'RestoringNetwork', 'UNet', 'in_bfloat16', 'patch_phases',
            'restoration_loss', 'ssim', 'tile_patches', 'to_image', 'to_tensor']
+
+_MOST_UNDONE = .75  # strength of centering
 
 
 def to_tensor(imgs: np.ndarray) -> Tensor:
@@ -73,9 +75,11 @@ def patch_phases(size: int) -> Tensor:
 class KnownMixing(nn.Module):
     """Mixing of images in order, as a linear map that gradients pass.
 
-    Where patches are centered (and not normalized), the texture of the mixed patch is what is
-    known, and this is mixing followed by taking the means away; a gain is undone. Rounding and
-    saturation are left out.
+    A gain is undone, and so is centering up to a strength of 0.75. Beyond that rounding leaves
+    more than 2 levels of doubt in the means: the texture of the mixed patch is then what is known,
+    and this is mixing followed by taking the means away. Patches are not normalized. Rounding is
+    left out, and so is saturation, but that the means of centered patches with saturated pixels
+    count as unknown.
 
     Args:
         scheme (Scheme): Mixed and not shuffled; see :meth:`applies`.
@@ -84,8 +88,9 @@ class KnownMixing(nn.Module):
     def __init__(self, scheme: Scheme) -> None:
         super().__init__()
         self.side, self.grid = scheme.side, scheme.grid
-        self.gain = scheme.gain
-        self.texture_only = scheme.centers and scheme.center_strength > 0
+        self.centers, self.gain = scheme.centers, scheme.gain
+        self.means_kept = 1 - scheme.center_strength
+        self.texture_only = scheme.centers and scheme.center_strength > _MOST_UNDONE
 
     @staticmethod
     def applies(scheme: Scheme) -> bool:
@@ -94,7 +99,13 @@ class KnownMixing(nn.Module):
 
     def known(self, encrypted: Tensor) -> Tensor:
         """What of the encrypted images :meth:`forward` has to meet; (B, C, h, w)."""
-        return self._texture(encrypted) / self.gain if self.texture_only else encrypted
+        if not self.centers:
+            return encrypted
+        texture = self._texture(encrypted)
+        if self.texture_only:
+            return texture / self.gain
+        middle = MIDDLE_LEVEL / 255 - .5
+        return texture / self.gain + (encrypted - texture - middle) / self.means_kept + middle
 
     def _texture(self, mixed: Tensor) -> Tensor:
         means = F.avg_pool2d(mixed, self.side)
@@ -112,6 +123,11 @@ class KnownMixing(nn.Module):
     def project(self, plain: Tensor, encrypted: Tensor) -> Tensor:
         """The image nearest to ``plain`` that encrypts to ``encrypted``, before rounding."""
         missing = self.known(encrypted) - self(plain)
+        if self.centers and not self.texture_only:
+            # What was clipped off a patch moved its mean, and undoing the centering raises that.
+            clipped = (encrypted.abs() >= .5 - 1e-4).float()
+            clipped = F.interpolate(F.max_pool2d(clipped, self.side), scale_factor=float(self.side))
+            missing = torch.where(clipped > 0, self._texture(missing), missing)
         return plain + tile_patches(missing, self.side, self.grid)
 
     def remainder(self, plain: Tensor) -> Tensor:
