@@ -35,6 +35,7 @@ __all__ = ['FURTHER', 'LEAST_GAIN', 'AttackResult', 'AttackSettings', 'extrapola
 # A budget is for learning; this many times it and a minute more, and this many seconds for every
 # victim to reconstruct, is for all.
 GRACE, MINUTE, PER_VICTIM = 2., 60., 20.
+STEPS_LAST = 120.  # seconds that the limits of steps are meant for: of more time they grow with it
 LEAST_GAIN = .02  # by which twice the time lowers the error of an attacker that is still learning
 FURTHER = 10  # times the longest time, that curves are followed to
 
@@ -265,7 +266,8 @@ def _learn(settings: AttackSettings, kind: type[Attacker], data: AttackData
     while True:
         seconds = times * settings.budget
         attacker = kind(data.scheme, settings.seed)
-        attacker.allow_steps(times)
+        if np.isfinite(settings.budget):  # without a limit of time that of steps has to hold
+            attacker.allow_steps(times * max(settings.budget / STEPS_LAST, 1.))
         attacker.fit(pairs, Budget(seconds))
         if attacker.error is None:
             return attacker, curve

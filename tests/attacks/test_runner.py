@@ -216,6 +216,19 @@ def test_learners_get_twice_the_time_until_that_does_not_help(sealed, monkeypatc
     assert attacker.error == errors[-1]
 
 
+@pytest.mark.parametrize(('budget', 'steps'), [(100., 10), (1800., 150), (float('inf'), 10)])
+def test_limits_of_steps_leave_no_time_unused(sealed, budget, steps):
+    """They are for minutes, so half an hour allows more of them."""
+    class Learner(Honest):
+        max_steps = 10
+
+        def fit(self, pairs, budget):
+            self.error = 1.
+
+    settings = sealed.settings('mix', budget=budget)
+    assert runner._learn(settings, Learner, settings.load())[0].max_steps == steps
+
+
 def test_who_does_not_learn_runs_once(sealed):
     settings = sealed.settings('mix', budget=1., longest=100.)
     assert runner._learn(settings, Honest, settings.load())[1] == []
