@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mmppvit.attacks.report.verdict import counts
+
 __all__ = ['handout']
 
 
@@ -13,17 +15,22 @@ def handout(report: Mapping) -> str:
         report (Mapping): As ``report.json``, with its verdict left out.
     """
     done = [row for row in report['rows'] if row['status'] == 'done']
+    scenes = [row for row in done if row.get('learns_from') == 'scenes']
+    others = [row for row in done if row not in scenes]
     failed = [row['name'] for row in report['rows'] if row['status'] in ('failed', 'out of time')]
-    seconds = sum(row['seconds'] for row in done)
     said = [f'On {report["how"]["date"]}, {report["num_victims"]} images of the data set '
             f'"{report["sealed"]}", encrypted by {report["scheme_text"]}, were attacked by '
-            f'{len(done)} attacker{"s" * (len(done) != 1)} for {_duration(seconds)} in all. An '
-            f'attacker knows the method, has {report["num_pairs"]} similar images, and does not '
-            'have the key.']
+            f'{len(done)} attacker{"s" * (len(done) != 1)} for '
+            f'{_duration(sum(row["seconds"] for row in done))} in all. An attacker knows the '
+            f'method, has {report["num_pairs"]} similar images, and does not have the key.']
     if not done:
         return said[0] + ' None of them came to an end, so nothing is known of what leaks.'
-    said += _counted(report, done)
-    said += _measured(report, done)
+    if not others:
+        said.append('No attacker without a photograph of the same view came to an end, so nothing '
+                    'is known of what they get.')
+    said += _counted(report, others)
+    said += _measured(report, others)
+    said += [_by_scene(report, row) for row in scenes]
     if failed:
         said.append(f'Not counted are attacks that failed: {", ".join(failed)}.')
     said.append('Attackers with more time, more images or better methods may get further; boxes, '
@@ -46,9 +53,11 @@ def _counted(report: Mapping, done: Sequence[Mapping]) -> list[str]:
             row = _furthest(report, done, column['key'])
             found = row['metrics'][column['key']]
             plain = report['ceiling']['metrics'][column['key']]['found']
-            said.append(f'{found["found"]} of {found["of"]} {column["what"]} on the best '
-                        f'reconstruction ({row["name"]}), {plain} on the plain images (95% '
-                        f'interval {found["low"]:.1%} to {found["high"]:.1%}).')
+            best = f'the best reconstruction ({row["name"]})' if found['mean'] else \
+                'any of these reconstructions'
+            said.append(f'{found["found"]} of {found["of"]} {column["what"]} on {best}, {plain} on '
+                        f'the plain images (95% interval {found["low"]:.1%} to '
+                        f'{found["high"]:.1%}).')
     return said
 
 
@@ -62,6 +71,18 @@ def _measured(report: Mapping, done: Sequence[Mapping]) -> list[str]:
         said.append(f'{row["metrics"]["neighbors"]["mean"]:.0%} of neighboring patches were put '
                     f'side by side again ({row["name"]}).')
     return said
+
+
+def _by_scene(report: Mapping, row: Mapping) -> str:
+    """What another photograph of each view gives away, which most attackers do not have."""
+    found = row['metrics']
+    said = [f'{found["reidentified"]["mean"] * report["num_victims"]:.0f} of '
+            f'{report["num_victims"]} images were matched to their originals']
+    if 'placed' in found:
+        said.append(f'{found["placed"]["mean"]:.0%} of the patches were put in place')
+    told = ', '.join([*said, *counts(row, report)])
+    return ('With another photograph of the view of every image, as of a fixed camera: '
+            f'{told} ({row["name"]}).')
 
 
 def _furthest(report: Mapping, done: Sequence[Mapping], key: str) -> Mapping:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mmppvit.attacks.runner import FURTHER, extrapolated, has_settled
 
-__all__ = ['LEAST_AP', 'verdict']
+__all__ = ['LEAST_AP', 'counts', 'verdict']
 
 LEAST_AP = .05  # of the originals; a detector that finds less is no measure of anything
 
@@ -31,7 +31,7 @@ def verdict(report: Mapping) -> list[str]:
     else:
         sentences = ['No attacker without a photograph of the same view came to an end: this '
                      'report says nothing about what they get.']
-    sentences += _known_scene([row for row in done if row not in rows])
+    sentences += _known_scene([row for row in done if row not in rows], report)
     failed = [row['name'] for row in report['rows'] if row['status'] in ('failed', 'out of time')]
     if failed:
         sentences.append(f'Not counted, because they failed: {", ".join(failed)}. What they would '
@@ -68,7 +68,9 @@ def _judged(rows: Sequence[Mapping], report: Mapping) -> list[str]:
             continue
         row, found = best
         floor = report['floor']['metrics'][column['key']]
-        text = (f'{found["found"]} of {found["of"]} {column["what"]} on {_source(row, report)}: '
+        where = f'on {_source(row, report)}' if found['mean'] else (
+            'on any of these reconstructions, or on the sealed images as they are')
+        text = (f'{found["found"]} of {found["of"]} {column["what"]} {where}: '
                 f'{found["mean"]:.1%} (95% interval {found["low"]:.1%} to {found["high"]:.1%}; one '
                 f'mean image in place of all: {floor["found"]}).')
         if found['mean'] >= .5:
@@ -77,6 +79,15 @@ def _judged(rows: Sequence[Mapping], report: Mapping) -> list[str]:
             text += ' That is more than nothing: some of them come back.'
         said.append(text)
     return said
+
+
+def counts(row: Mapping, report: Mapping) -> list[str]:
+    """Faces and writing on the reconstructions of one attacker: '5 of 36 faces found', ..."""
+    columns = [column for column in report.get('columns', ())
+               if 'what' in column and column['key'] in row['metrics']]
+    found = [row['metrics'][column['key']] for column in columns]
+    return [f'{value["found"]} of {value["of"]} {column["what"]}'
+            for column, value in zip(columns, found, strict=True)]
 
 
 def _recognized(rows: Sequence[Mapping], report: Mapping) -> list[str]:
@@ -173,16 +184,21 @@ def _further(curves: Mapping[str, Sequence]) -> str:
     return f': by {FURTHER} times the time {", ".join(said)}' if said else ''
 
 
-def _known_scene(rows: Sequence[Mapping]) -> list[str]:
+def _known_scene(rows: Sequence[Mapping], report: Mapping) -> list[str]:
     """Attackers that have a photograph of the victim's own view are a case of their own."""
     said = []
     for row in rows:
-        placed = row['metrics'].get('placed')
-        if placed:
-            held = 'that finds little' if placed['mean'] < .1 else \
+        found, counted = row['metrics'], ', '.join(counts(row, report))
+        text = f'Given another photograph of the same view, "{row["name"]}"'
+        if 'placed' in found:
+            placed = found['placed']['mean']
+            held = 'that finds little' if placed < .1 else \
                 'the shuffling does not protect images of which someone has such a photograph'
-            said.append(f'Given another photograph of the same view, "{row["name"]}" put '
-                        f'{placed["mean"]:.0%} of the patches in place: {held}.')
+            counted = counted and f' ({counted})'
+            said.append(f'{text} put {placed:.0%} of the patches in place{counted}: {held}.')
+        else:
+            said.append(f'{text} came to its end: {counted or "nothing was counted"}. How many '
+                        "patches it put in place was not scored: that takes the owner's key.")
     return said
 
 

@@ -74,6 +74,8 @@ def test_a_photograph_of_the_scene_counts_where_nobody_else_came_to_an_end():
     assert 'says nothing about what they get' in said[0]
     assert '"known-scene" put 61% of the patches in place' in said[1]
     assert 'failed: vit.' in said[2]
+    del scene['metrics']['placed']
+    assert "not scored: that takes the owner's key" in verdict(_report(scene))[1]
 
 
 def test_a_detector():
