@@ -1,15 +1,20 @@
 """How much another photograph of the same view, or another sealed frame, gives away.
 
     python benchmarks/known_scenes.py $MMPPVIT_DATA/coco_mini/val2017 --out known_scenes.csv
+    python benchmarks/known_scenes.py $MMPPVIT_DATA/plates_ro/images --drives 2
 
 Second photographs and frames are simulated from the first ``--num`` images of a folder, resized to
-``--size`` pixels. For each scheme the mean share of patches that are put in their place.
+``--size`` pixels. For each scheme the mean share of patches that are put in their place. With
+``--drives`` nothing is simulated: files are frames ``DRIVE_tSECOND.jpg``, and the attacker has the
+frame before in plain, if it is at most so many seconds older; images are resized to 448x256.
 """
 from __future__ import annotations
 
 import argparse
 import csv
+import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -19,6 +24,7 @@ from mmppvit.attacks.attackers.known_scene import match_frames, match_scene, pho
 from mmppvit.encryption import Key, Scheme
 
 KEY = Key(bytes(32))
+_QUIET = 11.  # levels that frames differ by, of a car that stands
 EXACT = dict(gain=1., offset=0., noise=0., quality=0)
 # What the attacker has: arguments of photograph_again, and the shifts that it tries.
 SCENES = {
@@ -72,6 +78,52 @@ def share_of_frames(scheme: Scheme, images: list[np.ndarray], noise: float) -> f
     return float(np.mean(shares))
 
 
+def neighboring_frames(folder: Path, seconds: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of frames of one drive, the earlier one first."""
+    files = sorted((file for file in folder.glob('*.jpg') if _drive_and_second(file)),
+                   key=_drive_and_second)
+    pairs = []
+    for first, second in pairwise(files):
+        (drive, start), (other, end) = map(_drive_and_second, (first, second))
+        if drive == other and end - start <= seconds:
+            pairs.append(tuple(cv2.resize(cv2.imread(str(file)), (448, 256),
+                                          interpolation=cv2.INTER_AREA)
+                               for file in (first, second)))
+    return pairs
+
+
+def _drive_and_second(file: Path) -> tuple[str, int] | None:
+    found = re.fullmatch(r'(.+)_t(\d+)', file.stem)
+    return (found[1], int(found[2])) if found else None
+
+
+def print_frames(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Shares of each scheme, apart for frames that hardly differ: the car stands."""
+    moved = np.array([np.abs(np.subtract(*map(np.float32, pair))).mean() for pair in pairs])
+    quiet = moved < _QUIET
+    print(f'{len(pairs)} pairs of frames, of {quiet.sum()} the car stands')
+    for scheme in schemes(16):
+        label = f'{scheme.name} g{scheme.grid}' + ' normalized' * scheme.normalize
+        shares = np.array([_shares_of_pair(scheme, *pair, str(seed))
+                           for seed, pair in enumerate(pairs)])
+        for has, share in zip(('the frame before in plain', 'both frames sealed'), shares.T,
+                              strict=True):
+            for when, part in (('stands', share[quiet]), ('moves', share[~quiet])):
+                if len(part):
+                    print(f'{label}, {has}, the car {when}: {part.min():.2f} to {part.max():.2f}, '
+                          f'mean {part.mean():.3f}', flush=True)
+
+
+def _shares_of_pair(scheme: Scheme, earlier: np.ndarray, later: np.ndarray, name: str
+                    ) -> tuple[float, float]:
+    """Patches of the later frame that are placed by the plain, and by the sealed earlier one."""
+    first, second = (scheme.encrypt(img, KEY, name + part)
+                     for img, part in ((earlier, 'a'), (later, 'b')))
+    placed = match_scene(scheme, second.img, earlier, 2).order == second.order
+    match = match_frames(scheme, first.img, second.img)
+    return placed.mean(), (first.order[match] == second.order).mean()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,7 +132,15 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=512, help='side in pixels')
     parser.add_argument('--patch-size', type=int, default=16)
     parser.add_argument('--out', type=Path, help='CSV file to write')
+    parser.add_argument('--drives', type=int, metavar='SECONDS')
     args = parser.parse_args()
+    if args.drives is not None:
+        pairs = neighboring_frames(args.images, args.drives)
+        if not pairs:
+            parser.error(f'{args.images} has no two frames of one drive that are at most '
+                         f'{args.drives} s apart')
+        print_frames(pairs)
+        return
     files = sorted(args.images.glob('*.jpg'))[:args.num]
     if len(files) < 2:
         parser.error(f'{args.images} has {len(files)} JPEG images, at least 2 are needed')
