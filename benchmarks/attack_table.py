@@ -57,8 +57,10 @@ def run(name: str, scheme: str, args: argparse.Namespace) -> list[dict[str, str]
                  '--scale', scale, *secret, *resume)
     attacks = args.attacks or ATTACKS[scheme]
     detector = args.work_dir / 'detectors' / name
-    given = ('--ann', *(data / file for file in boxes)) if boxes else ()
-    if boxes and detector.is_dir():
+    given = ()
+    if detector.is_dir() or 'text' in judges:
+        given = ('--ann', *(data / file for file in boxes))
+    if detector.is_dir():
         given += ('--detector', next(detector.glob('*.py')),
                   '--checkpoint', max(detector.glob('epoch_*.pth'), key=os.path.getmtime))
     fit = [kind for kind in find_attackers(attacks).values()

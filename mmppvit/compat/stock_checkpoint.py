@@ -99,10 +99,13 @@ def load_mmengine_checkpoint(path: str, map_location: Any = 'cpu') -> dict:
         with torch.serialization.safe_globals(_stand_ins()):
             checkpoint = torch.load(path, map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's own text recommends weights_only=False; only what names the object is kept of it.
-        found = re.findall(r'GLOBAL (\S+)|WeightsUnpickler error:\s*(\S.*)', str(error))
+        # torch's own text recommends weights_only=False, or to allow whatever the file names; only
+        # what names the object is kept of it.
+        text = str(error)
+        found = re.search(r'GLOBAL (\S+)', text) or re.search(r'WeightsUnpickler error:\s*(\S.*)',
+                                                              text)
         raise RunError(f'{path} holds an object that is not safe to load: '
-                       f'{"".join(found[-1]) if found else error}. {REMEDY}') from None
+                       f'{found[1] if found else error}. {REMEDY}') from None
     return _plain(checkpoint)
 
 

@@ -13,21 +13,15 @@ import jsonschema
 import numpy as np
 import pytest
 
-from mmppvit.attacks.attackers.interface import Reconstruction
 from mmppvit.attacks.judges.judge_list import Judge
-from mmppvit.attacks.judges.regions import Region, RegionJudge
 from mmppvit.attacks.report import ImageRow, build_report, crop_groups, image_rows, write_page
 from mmppvit.attacks.report.build import ways_of_use
-from mmppvit.attacks.runner import AttackResult
 from mmppvit.encryption import make_scheme
 from tests.attacks.failing import Honest
+from tests.attacks.report.cases import Corners, result_of
 
 ROOT = Path(__file__).resolve().parents[3]
 UGLY = """<b>"it's" & co</b>.png"""
-
-
-def _result(name: str, status: str = 'done', reason: str = '') -> AttackResult:
-    return AttackResult(name, f'{name} <i>title</i>', 'nothing', status, reason, 1.5)
 
 
 @pytest.fixture(scope='module')
@@ -44,9 +38,9 @@ def _report(sealed, scheme: str, **options):
     honest = Honest(data.scheme)
     reconstructed = {'honest': [honest.reconstruct(victim.encrypted) for victim in data.victims]}
     report = build_report(settings, data, [
-        _result('honest'), _result('bad', 'failed', 'KeyError: "<x>"'),
-        _result('late', 'out of time', 'stopped after 9 s'),
-        _result('other', 'not for this scheme', 'patches are <em>somehow</em>')], reconstructed)
+        result_of('honest'), result_of('bad', 'failed', 'KeyError: "<x>"'),
+        result_of('late', 'out of time', 'stopped after 9 s'),
+        result_of('other', 'not for this scheme', 'patches are <em>somehow</em>')], reconstructed)
     return data, report, reconstructed
 
 
@@ -116,7 +110,7 @@ def detected(sealed):
     reconstructed = {kind.name: [kind(data.scheme).reconstruct(victim.encrypted)
                              for victim in data.victims] for kind in (Honest, Dark)}
     files = dict(config='c.py', checkpoint='w.pth', sha256='0123456789abcdef', annotations='a.json')
-    report = build_report(settings, data, [_result('honest'), _result('dark')], reconstructed,
+    report = build_report(settings, data, [result_of('honest'), result_of('dark')], reconstructed,
                           dict(ap=HalfWhereNotBlack()), files)
     return data, report, reconstructed
 
@@ -221,7 +215,7 @@ def test_ways_of_use():
 def test_nobody_came_to_an_end(sealed, tmp_path):
     settings = sealed.settings('mix')
     data = settings.load()
-    report = build_report(settings, data, [_result('bad', 'failed', 'x')], {})
+    report = build_report(settings, data, [result_of('bad', 'failed', 'x')], {})
     assert report['verdict'] == [
         'No attacker came to an end: this report says nothing about these images.']
     rows = image_rows(data, report, {})
@@ -333,21 +327,6 @@ def test_the_json_is_as_its_schema_has_it(which, request):
             jsonschema.validate(broken, schema)
 
 
-class Corners(RegionJudge):
-    """Two regions of the first image and one of the second; found where the corner is not black."""
-    title = 'faces found'
-    what = 'faces found'
-
-    @classmethod
-    def from_files(cls, settings, data, files) -> Corners:
-        return cls([Region(0, (2., 2., 22., 22.)), Region(0, (30., 10., 50., 40.)),
-                    Region(1, (0., 0., 16., 16.))], len(data.victims))
-
-    def scores(self, imgs):
-        return np.array([float(imgs[region.victim][:8, :8].any()) * (region.box[0] < 10)
-                         for region in self.regions])
-
-
 @pytest.fixture(scope='module')
 def with_faces(sealed):
     settings = sealed.settings('mix')
@@ -355,7 +334,7 @@ def with_faces(sealed):
     reconstructed = {kind.name: [kind(data.scheme).reconstruct(victim.encrypted)
                              for victim in data.victims] for kind in (Honest, Dark)}
     judges = dict(faces=Corners.from_files(settings, data, None))
-    report = build_report(settings, data, [_result('honest'), _result('dark')], reconstructed,
+    report = build_report(settings, data, [result_of('honest'), result_of('dark')], reconstructed,
                           judges)
     return data, report, reconstructed, judges
 
@@ -368,54 +347,6 @@ def test_faces_come_first_in_plain_words(with_faces):
     assert 'anonymous' in report['handout']
     assert ' 2 attackers for ' in report['handout']
     assert [region['victim'] for region in report['judged']['faces']] == [0, 0, 1]
-
-
-class Exact(Corners):
-    """What is not the plain image to the bit is not found."""
-
-    def scores(self, imgs):
-        return np.array([float(np.array_equal(imgs[region.victim], self.plain[region.victim]))
-                         for region in self.regions])
-
-
-def test_what_nobody_found_is_said_of_nobody(sealed):
-    settings = sealed.settings('mix')
-    data = settings.load()
-    judge = Exact.from_files(settings, data, None)
-    judge.plain = [victim.plain for victim in data.victims]
-    reconstructed = {'honest': [Honest(data.scheme).reconstruct(victim.encrypted)
-                                for victim in data.victims]}
-    report = build_report(settings, data, [_result('honest')], reconstructed, dict(faces=judge))
-    assert report['verdict'][0].startswith(
-        '0 of 3 faces found on any of these reconstructions, or on the sealed images as they '
-        'are: 0.0%')
-    assert ('0 of 3 faces found on any of these reconstructions, 3 on the plain images'
-            in report['handout'])
-
-
-@pytest.mark.parametrize('alone', [False, True])
-def test_another_photograph_of_the_view_is_told_apart(sealed, alone):
-    """Most attackers have none, so what it gives away is no figure of theirs."""
-    settings = sealed.settings('mix+shuffle', key_file=str(sealed.key_file))
-    data = settings.load()
-    judge = Exact.from_files(settings, data, None)
-    judge.plain = [victim.plain for victim in data.victims]
-    made = {'known-scene': [Reconstruction(victim.plain, victim.order) for victim in data.victims]}
-    results = [replace(_result('known-scene'), learns_from='scenes')]
-    if not alone:
-        made['honest'] = [Reconstruction(np.zeros_like(victim.plain), victim.order[::-1])
-                          for victim in data.victims]
-        results.append(_result('honest'))
-    report = build_report(settings, data, results, made, dict(faces=judge))
-    said, _, by_scene = report['handout'].partition(' With another photograph of the view of ')
-    count = len(data.victims)
-    assert 'known-scene' not in said
-    assert ' 0 of 3 faces found on any of these reconstructions, 3 on the plain images' in said
-    assert ('nothing is known of what they get' in said) == alone
-    assert by_scene.startswith(
-        f'every image, as of a fixed camera: {count} of {count} images were matched to their '
-        'originals, 100% of the patches were put in place, 3 of 3 faces found (known-scene).')
-    assert 'put 100% of the patches in place (3 of 3 faces found): ' in report['verdict'][-1]
 
 
 def test_crops_show_worst_cases_first(with_faces, tmp_path):
